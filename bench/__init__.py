@@ -1,0 +1,1 @@
+"""The harness: stack outputs, engine sessions, timing, rows, statistics, report."""

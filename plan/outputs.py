@@ -1,0 +1,77 @@
+"""What every stack exports: addresses, names and control handles, the same model for `dev` and AWS.
+
+Secrets are named by where they are kept, never by value: a path on `local`, the name of a Secrets Manager secret on AWS.
+"""
+
+from typing import Literal
+
+from plan.model import Model
+from plan.settings import Engine, Platform
+
+
+class ClusterOutputs(Model):
+    """One engine's cluster as a session finds it."""
+
+    engine: Engine
+    platform: Platform
+    address: str | None = None
+    """Ray: GCS host:port. Dask: tcp:// or tls:// URL. None while the cluster is at zero nodes."""
+    secret_at: str | None = None
+    """Ray: the token. Dask: the folder or secret with CA, certificate and key."""
+    nodes: int
+    slots_per_node: int
+    group: str | None = None
+    """What `scale` moves: an autoscaling group's name, a custom resource's name, or the part's name on `local`."""
+    instance_type: str | None = None
+    limit_mib: int
+    limit_enforced_by: Literal["nanny", "cgroup", "none"] = "none"
+
+
+class FunctionsOutputs(Model):
+    """The function pool as Lithops is configured for it."""
+
+    platform: Literal["local", "lambda"]
+    name: str | None = None
+    max_workers: int
+    memory_mib: int
+    timeout_s: int
+    runtime: str
+    """Lambda: the image by digest. Local: the worker's Python interpreter."""
+    namespace: str | None = None
+    role_arn: str | None = None
+    limit_enforced_by: Literal["lambda", "cgroup", "none"] = "none"
+
+
+class CacheOutputs(Model):
+    """The Redis host."""
+
+    host: str
+    port: int
+    tls: bool
+    secret_at: str
+
+
+class Outputs(Model):
+    """Everything a session needs to open an engine on this stack."""
+
+    stack: str
+    program: Literal["embedded", "base", "bench"]
+    region: str
+    worker_memory_mib: int
+    worker_vcpu: int
+    s3_endpoint: str | None = None
+    s3_secret_at: str | None = None
+    """A JSON file with accessKeyId and secretAccessKey on `local`; None where the role of the host is used."""
+    data_bucket: str | None = None
+    working_bucket: str | None = None
+    results_bucket: str | None = None
+    clusters: dict[str, ClusterOutputs] = {}
+    functions: FunctionsOutputs | None = None
+    cache: CacheOutputs | None = None
+    driver_instance: str | None = None
+    state_dir: str | None = None
+    """`local` only: where the supervisor keeps state and logs."""
+    worker_python: str | None = None
+    """`local` only: the interpreter of the workers, which cannot import this project."""
+    expires_at: str | None = None
+    """UTC, ISO 8601; None where nothing costs money."""
