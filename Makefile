@@ -1,0 +1,56 @@
+# Every target works in a fresh clone with Python 3.11+ and make; the first run makes the environment.
+STACK ?= dev
+DATA ?= keep
+GB ?= 0.4
+FILES ?= 8
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help bench test up down status plan report benchmark test-engine pins clean
+help:  ## print these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+# uv, pinned by hash, installs the rest by hash in seconds; pip alone takes minutes for the same.
+$(READY): requirements.txt requirements-uv.txt pyproject.toml
+	@test -x $(RUN) || { echo "making the environment in $(VENV) (once, a minute or two)"; $(PYTHON) -m venv $(VENV); }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes requirements.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench: $(READY)  ## the main job on every engine of the embedded stack: up, data, run, table, report, down
+	@$(RUN) workloads/bench.py --stack $(STACK) --gb $(GB) --files $(FILES)
+
+test: $(READY)  ## every check and test
+	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
+	@$(RUN) -m pytest -m "not slow_engine"
+
+test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
+	@$(RUN) -m pytest -m slow_engine tests/engine
+
+up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
+	@$(RUN) -m stacks.embedded up --stack $(STACK)
+
+down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
+	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA)
+
+status: $(READY)  ## what runs, and where
+	@$(RUN) -m stacks.embedded status --stack $(STACK)
+
+plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
+	@$(RUN) -m plan --stack $(STACK)
+
+report: $(READY)  ## write report.html from results/
+	@$(RUN) -m bench.report
+
+benchmark: $(READY)  ## the figures of benchmarks/, half an hour on two cores
+	@$(RUN) -m bench.figures
+
+pins: $(READY)  ## resolve pyproject.toml anew into requirements.txt, hashes and no addresses
+	@$(VENV)/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.txt
+
+clean: down  ## end the stack and remove what runs made, results included
+	@rm -rf $(VENV) .breakeven results report.html
