@@ -21,7 +21,11 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@touch $@
 
 bench: $(READY)  ## the main job on every engine of the embedded stack: up, data, run, table, report, down
-	@$(RUN) workloads/bench.py --stack $(STACK) --gb $(GB) --files $(FILES)
+	@$(RUN) -m stacks.embedded status --quiet --stack $(STACK) || down=yes; \
+	trap 'exit 130' INT TERM; trap '[ -z "$$down" ] || $(RUN) -m stacks.embedded down --stack $(STACK)' EXIT; \
+	$(RUN) -m stacks.embedded up --stack $(STACK) && \
+	$(RUN) workloads/generate.py --stack $(STACK) --gb $(GB) --files $(FILES) && \
+	$(RUN) workloads/ingest.py --stack $(STACK) && $(RUN) -m bench.report
 
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
