@@ -20,6 +20,7 @@ MIN_SIZE = 0.05
 # distribution: 50 % at 2, 75 % at 3, 87.5 % at 4, 93.75 % at 5. Below 5, no interval within the samples can say 95 %.
 MIN_SAMPLES = 5
 
+Samples = Sequence[float] | np.ndarray
 Verdict = Literal["slower", "faster", "alike", "unclear", "too few"]
 
 
@@ -77,7 +78,7 @@ class NullTest:
         return self.differing <= self.allowed and not self.direct.differs
 
 
-def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+def estimate(values: Samples, seed: int = 0) -> Estimate:
     """Median and interval of one sample. Raises ValueError on an empty sample or a value that is not finite."""
     sample = _sample(values)
     low, high = _interval((sample,), _median, seed) if len(sample) >= MIN_SAMPLES else (None, None)
@@ -86,7 +87,7 @@ def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
     )
 
 
-def compare(base: Sequence[float], other: Sequence[float], min_size: float = MIN_SIZE, seed: int = 0) -> Comparison:
+def compare(base: Samples, other: Samples, min_size: float = MIN_SIZE, seed: int = 0) -> Comparison:
     """Compare two samples of one positive quantity. Raises ValueError as `estimate`, and at zero or below."""
     left, right = _sample(base), _sample(other)
     if left.min() <= 0 or right.min() <= 0:
@@ -98,9 +99,7 @@ def compare(base: Sequence[float], other: Sequence[float], min_size: float = MIN
     return Comparison(estimate(base, seed), estimate(other, seed), ratio, low, high, verdict, min_size, method(smaller))
 
 
-def null_test(
-    first: Sequence[float], second: Sequence[float], resamples: int = 100, allowed: int = 10, seed: int = 0
-) -> NullTest:
+def null_test(first: Samples, second: Samples, resamples: int = 100, allowed: int = 10, seed: int = 0) -> NullTest:
     """The A/A test: deal all samples into two random halves of the same sizes again and again, and count false alarms.
 
     At 95 % some 5 in 100 are to be expected; more than `allowed` means that the verdict is too eager for this noise.
@@ -109,7 +108,7 @@ def null_test(
     dealer = np.random.default_rng(seed)
     deals = [dealer.permutation(pooled) for _ in range(resamples)]
     cut = len(first)
-    alarms = sum(compare(list(deal[:cut]), list(deal[cut:]), seed=turn).differs for turn, deal in enumerate(deals))
+    alarms = sum(compare(deal[:cut], deal[cut:], seed=turn).differs for turn, deal in enumerate(deals))
     return NullTest(compare(first, second, seed=seed), alarms, resamples, allowed)
 
 
@@ -120,7 +119,7 @@ def method(n: int) -> str:
     return f"median, {CONFIDENCE:.0%} percentile bootstrap, {RESAMPLES} resamples, n={n}"
 
 
-def _sample(values: Sequence[float]) -> np.ndarray:
+def _sample(values: Samples) -> np.ndarray:
     sample = np.asarray(values, dtype=float)
     if not len(sample) or not np.isfinite(sample).all():
         raise ValueError(f"found {list(values)[:5]}, wanted one or more finite numbers")

@@ -1,4 +1,4 @@
-"""Guards: a verdict from noise alone, an interval too few samples cannot carry, small or unsure differences reported."""
+"""Guards: a verdict from noise alone, an interval too few samples cannot carry, small or unsure differences told."""
 
 import numpy as np
 import pytest
