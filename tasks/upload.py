@@ -1,0 +1,161 @@
+"""Write a stream to an object or a file: all of it, or nothing. `uri` is s3://bucket/key or an absolute path."""
+
+import base64
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tasks.objects import Access, DataObject, s3_client
+
+# S3 takes 10,000 parts of at least 5 MiB (all but the last): this reaches files of 78 GiB and holds little in memory.
+PART_BYTES = 8 * 2**20
+_MAX_PARTS = 10_000
+# Readers of folders (Ray, Dask, Spark, pyarrow) skip names that begin with an underscore.
+_UNFINISHED = "_unfinished-"
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+
+
+def _bucket_key(uri: str) -> tuple[str, str] | None:
+    """Bucket and key of an S3 address, None for a path. Raises ValueError for anything else."""
+    if uri.startswith("s3://"):
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        return bucket, key
+    if not os.path.isabs(uri):
+        raise ValueError(f"found {uri!r}, wanted s3://bucket/prefix or an absolute path")
+    return None
+
+
+def cut(blocks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
+    """The same bytes in parts of `part_bytes`; the last one is shorter, never empty."""
+    held = bytearray()
+    for block in blocks:
+        held += block
+        while len(held) >= part_bytes:
+            yield bytes(held[:part_bytes])
+            del held[:part_bytes]
+    if held:
+        yield bytes(held)
+
+
+def put_stream(access: Access, uri: str, blocks: Iterable[bytes], part_bytes: int = PART_BYTES) -> DataObject:
+    """Write the blocks in order and return what now stands under `uri`. Holds one block and one part in memory.
+
+    Each part carries its MD5, which the endpoint checks. Whatever goes wrong, Ctrl-C and a full disk included, no
+    object, no pending upload and no temporary file stay behind, and the error goes on to the caller.
+    """
+    target = _bucket_key(uri)
+    if target is None:
+        _put_file(Path(uri), blocks)
+    else:
+        _put_parts(s3_client(access), *target, cut(blocks, part_bytes))
+    item = stat(access, uri)
+    if item is None:
+        raise OSError(f"{uri} was written and is gone: is another run writing to the same prefix?")
+    return item
+
+
+def _put_parts(client: Any, bucket: str, key: str, parts: Iterable[bytes]) -> None:
+    at = {"Bucket": bucket, "Key": key}
+    at_upload = at | {"UploadId": client.create_multipart_upload(**at)["UploadId"]}
+    done = []
+    try:
+        for number, part in enumerate(parts, 1):
+            if number > _MAX_PARTS:
+                raise ValueError(f"s3://{bucket}/{key} needs more than {_MAX_PARTS} parts: make more and smaller files")
+            md5 = base64.b64encode(hashlib.md5(part, usedforsecurity=False).digest()).decode()
+            sent = client.upload_part(**at_upload, PartNumber=number, Body=part, ContentMD5=md5)
+            done.append({"PartNumber": number, "ETag": sent["ETag"]})
+        client.complete_multipart_upload(**at_upload, MultipartUpload={"Parts": done})
+    except BaseException as error:  # not only Exception: Ctrl-C would leave parts that are billed and seen by nobody
+        try:
+            client.abort_multipart_upload(**at_upload)
+        except Exception as failed:  # the first error is the one to tell
+            if not _is(failed, "NoSuchUpload"):
+                error.add_note(f"s3://{bucket}/{key}: its upload may be pending still, abort_pending ends it: {failed}")
+        # Completed after all, with only the reply lost.
+        with contextlib.suppress(Exception):
+            client.delete_object(**at)
+        raise
+
+
+def _put_file(path: Path, blocks: Iterable[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{_UNFINISHED}{os.getpid()}-{path.name}")
+    try:
+        with unfinished.open("wb") as file:
+            for block in blocks:
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not outlive a power cut that the bytes don't
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _is(error: Exception, *codes: str) -> bool:
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in codes
+
+
+def stat(access: Access, uri: str) -> DataObject | None:
+    """Size and version of what stands under `uri` now, None where nothing does."""
+    target = _bucket_key(uri)
+    if target is None:
+        try:
+            found = os.stat(uri)
+        except FileNotFoundError:
+            return None
+        return DataObject(uri, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+    try:
+        head = s3_client(access).head_object(Bucket=target[0], Key=target[1])
+    except ClientError as error:
+        if _is(error, *_ABSENT):
+            return None
+        raise
+    return DataObject(uri, head["ContentLength"], head["ETag"].strip('"'))
+
+
+def read_bytes(access: Access, uri: str) -> bytes | None:
+    """A small object whole, None where there is none."""
+    target = _bucket_key(uri)
+    try:
+        if target is None:
+            return Path(uri).read_bytes()
+        found: bytes = s3_client(access).get_object(Bucket=target[0], Key=target[1])["Body"].read()
+        return found
+    except FileNotFoundError:
+        return None
+    except ClientError as error:
+        if _is(error, *_ABSENT):
+            return None
+        raise
+
+
+def remove(access: Access, uri: str) -> None:
+    """Remove an object or file; it is no error if there is none."""
+    target = _bucket_key(uri)
+    if target is None:
+        Path(uri).unlink(missing_ok=True)
+    else:
+        s3_client(access).delete_object(Bucket=target[0], Key=target[1])
+
+
+def abort_pending(access: Access, base: str) -> int:
+    """End the uploads below `base` that a killed process left behind, and count them. Not while others write there."""
+    target = _bucket_key(base)
+    if target is None:
+        left = list(Path(base).rglob(f"{_UNFINISHED}*"))
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+    client, bucket = s3_client(access), target[0]
+    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=target[1] + "/")
+    pending = [upload for page in pages for upload in page.get("Uploads", [])]
+    for upload in pending:
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(pending)
