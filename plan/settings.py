@@ -69,7 +69,8 @@ class Cluster(Model):
         wanted = {"local": ("nodes", "slots_per_node"), "ec2": ("instance_type", "nodes"), "eks": ("workers",)}
         missing = [key for key in wanted[self.platform] if getattr(self, key) is None]
         if missing:
-            raise ValueError(f"a cluster on {self.platform} needs {' and '.join(missing)}")
+            names = [str(type(self).model_fields[key].alias) for key in missing]
+            raise ValueError(f"a cluster on {self.platform} needs {' and '.join(names)}")
         return self
 
 
@@ -81,6 +82,15 @@ class Kubernetes(Model):
     nodes: int = Field(ge=1)
     min_nodes: int | None = Field(None, ge=0, description="with maxNodes: node autoscaling between the two")
     max_nodes: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if (self.min_nodes is None) != (self.max_nodes is None):
+            raise ValueError("minNodes and maxNodes belong together: give both for node autoscaling, or neither")
+        least, most = self.min_nodes or 0, self.max_nodes or self.nodes
+        if not least <= self.nodes <= most:
+            raise ValueError(f"nodes {self.nodes} is not between minNodes {least} and maxNodes {most}")
+        return self
 
 
 class Functions(Model):
@@ -100,6 +110,12 @@ class Cache(Model):
     platform: Literal["local", "ec2"]
     instance_type: str | None = None
     max_memory_mib: int = Field(256, ge=16)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.platform == "ec2" and self.instance_type is None:
+            raise ValueError("a cache on ec2 needs instanceType")
+        return self
 
 
 class Driver(Model):
@@ -123,7 +139,9 @@ class Settings(Model):
     equal_limits: bool = Field(False, description="hold every compared platform to the smallest derived limit")
     base: str | None = Field(None, description="bench: the long-lived stack whose buckets and images are used")
     ttl_h: float | None = Field(None, gt=0, description="hours until expiry; bench: required")
-    budget_usd: float | None = Field(None, gt=0, description="worst cost until expiry may not exceed it; bench: required")
+    budget_usd: float | None = Field(
+        None, gt=0, description="worst cost until expiry may not exceed it; bench: required"
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -132,6 +150,11 @@ class Settings(Model):
                 raise ValueError(f"compare names {name!r}, wanted one of {[*self.clusters, 'functions']}")
         if "functions" in self.compare and self.functions is None:
             raise ValueError("compare names 'functions', but the stack declares none")
+        pods = [name for name, cluster in self.clusters.items() if cluster.platform == "eks"]
+        if pods and self.kubernetes is None:
+            raise ValueError(f"clusters {pods} run on eks, but the stack declares no `kubernetes`: add it")
+        if "functions" in self.clusters:
+            raise ValueError("a cluster cannot be named 'functions': `compare` means the function pool by it")
         return self
 
     @property
