@@ -1,4 +1,3 @@
-# Every target works in a fresh clone with Python 3.11+ and make; the first run makes the environment.
 STACK ?= dev
 DATA ?= keep
 GB ?= 0.4
