@@ -1,0 +1,234 @@
+"""Rows on disk turned into what charts and sentences need; every figure keeps the lines it came from."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import rows, stats
+from bench.rows import Row, Unreadable
+from plan.cost import modelled_usd
+from plan.settings import Worker
+
+BASELINES = ("pandas", "arrow", "polars")
+"""Engines of one process, which are what a user has today."""
+CALL_SPANS = ("call", "engine_call")
+STARTUP_SPANS = ("startup", "start")
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A row and where it stands: file name and line, counted from 1."""
+
+    row: Row
+    file: str
+    line: int
+
+    @property
+    def ref(self) -> str:
+        """What tables show and links point to."""
+        return f"{self.file}:{self.line}"
+
+    @property
+    def dataset(self) -> str:
+        """The data of the row in a reader's words, with the stack: samples of different data are never pooled."""
+        return f"{data_words(self.row)}, {self.row.stack}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All rows found, oldest first, and the lines that are no rows."""
+
+    rows: list[Sourced]
+    unreadable: list[Unreadable]
+
+
+class Group(NamedTuple):
+    """Samples that may be pooled: same run and same everything else but the repeat."""
+
+    stack: str
+    workload: str
+    dataset: str
+    reader: str
+    condition: str
+    label: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The samples of one group that count, in seconds, and what they would cost.
+
+    `phases` are the spans of the sample nearest the median, since medians of spans do not add up to a median. `latest`:
+    no later run measured the same thing. usd: median of the modelled cost of one run; None where nothing was billed.
+    """
+
+    group: Group
+    engine: str
+    estimate: stats.Estimate
+    samples: list[float]
+    refs: list[str]
+    typical_ref: str
+    phases: dict[str, float]
+    startup_s: float | None
+    usd: Decimal | None
+    priced_on: date | None
+    gb_per_s: float | None
+    unequal: bool
+    latest: bool = True
+
+    @property
+    def variant(self) -> str:
+        """Engine as asked for, with its reader where it has one: the name on a chart's axis."""
+        reader = f" · {self.group.reader}" if self.group.reader != "-" else ""
+        return f"{self.group.label}{reader}{' (unequal)' if self.unequal else ''}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one report shows."""
+
+    rows: list[Sourced]
+    unreadable: list[Unreadable]
+    measured: list[Measured]
+
+    @property
+    def uncounted(self) -> list[Sourced]:
+        """Samples that were dropped or failed, each with its reason."""
+        return [s for s in self.rows if s.row.status != "ok"]
+
+    @property
+    def workloads(self) -> list[str]:
+        """Workloads that have at least one sample, in the order in which they first ran."""
+        return list(dict.fromkeys(m.group.workload for m in self.measured))
+
+
+def load(paths: Iterable[Path], stack: str | None = None) -> Loaded:
+    """Read files, or every *.jsonl below folders. Raises FileNotFoundError naming the path that is neither."""
+    found: list[Sourced] = []
+    unreadable: list[Unreadable] = []
+    for path in paths:
+        for file in _files(path):
+            name = str(file.relative_to(path)) if path.is_dir() else file.name
+            with file.open("rb") as lines:
+                numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+            # Rows appended meanwhile wait for the next report: zip ends with the numbers.
+            for number, item in zip(numbers, rows.read(file), strict=False):
+                if isinstance(item, Unreadable):
+                    unreadable.append(item.model_copy(update={"path": name}))
+                elif stack in (None, item.stack):
+                    found.append(Sourced(item, name, number))
+    return Loaded(sorted(found, key=lambda s: s.row.at), unreadable)
+
+
+def report(loaded: Loaded) -> Report:
+    """Group, estimate and price the rows. A sample counts if its status is ok and it has a value."""
+    counted: dict[Group, list[Sourced]] = defaultdict(list)
+    for sourced in loaded.rows:
+        if sourced.row.metric == "run_s" and sourced.row.status == "ok" and sourced.row.value is not None:
+            counted[group_of(sourced)].append(sourced)
+    startups = _startups(loaded.rows)
+    newest: dict[tuple[str, ...], str] = {}
+    for group in sorted(counted, key=lambda group: counted[group][-1].row.at):
+        newest[group[:-1]] = group.run
+    measured = [
+        _measured(group, samples, startups.get((group.run, group.label)), newest[group[:-1]] == group.run)
+        for group, samples in counted.items()
+    ]
+    return Report(loaded.rows, loaded.unreadable, measured)
+
+
+def group_of(sourced: Sourced) -> Group:
+    """The group whose samples this row's may be pooled with."""
+    row = sourced.row
+    return Group(row.stack, row.workload, sourced.dataset, row.reader or "-", row.condition, row.label, row.run_id)
+
+
+def data_words(row: Row) -> str:
+    """Size and file count, such as `0.4 GB in 8 files`; `no data` where nothing is read."""
+    if row.data is None:
+        return "no data"
+    gb = row.data.size_bytes / 1e9
+    files = "1 file" if row.data.files == 1 else f"{row.data.files} files"
+    return f"{gb:.3g} GB in {files}"
+
+
+def usd_of(row: Row) -> tuple[Decimal, date] | None:
+    """What the sample would cost on AWS by its billed quantities; None where it billed nothing."""
+    worker = Worker(
+        memory_mib=row.workers.declared_mib if row.workers else 4096,
+        vcpu=max(1, round(row.workers.vcpu)) if row.workers else 1,
+        reason="as the row says",
+    )
+    usd, priced_on = modelled_usd(row.billed.model_dump(), worker)
+    return (usd, priced_on) if usd > 0 else None
+
+
+def startup_of(row: Row) -> float | None:
+    """Seconds from asking for workers to having them, where the row tells: its metric, or a span of a cold run."""
+    if row.metric == "startup_s":
+        return row.value
+    spans = [row.phases[name] for name in STARTUP_SPANS if name in row.phases]
+    return spans[0] if spans and row.condition == "cold" else None
+
+
+def overhead_of(row: Row) -> float | None:
+    """Share of the wall time outside the engine's own call, 0 to 1; None where the spans do not tell."""
+    call_s = next((row.phases[name] for name in CALL_SPANS if name in row.phases), None)
+    return 1 - call_s / row.value if call_s is not None and row.value else None
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.rglob("*.jsonl"))
+    if path.is_file():
+        return [path]
+    raise FileNotFoundError(f"found no file or folder {os.fspath(path)!r}, wanted rows (*.jsonl); run a workload first")
+
+
+def null_tests(found: Report) -> list[tuple[Measured, stats.NullTest]]:
+    """The A/A test of every engine that ran beside itself (`dask` and `dask#2`) in one run."""
+    by_group = {m.group: m for m in found.measured}
+    pairs = [
+        (by_group[m.group._replace(label=m.engine)], m)
+        for m in found.measured
+        if m.group.label == f"{m.engine}#2" and m.group._replace(label=m.engine) in by_group
+    ]
+    return [(first, stats.null_test(first.samples, second.samples)) for first, second in pairs]
+
+
+def _startups(found: Sequence[Sourced]) -> dict[tuple[str, str], float]:
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for sourced in found:
+        seconds = startup_of(sourced.row)
+        if seconds is not None and sourced.row.status == "ok":
+            times[sourced.row.run_id, sourced.row.label].append(seconds)
+    return {key: stats.estimate(values).median for key, values in times.items()}
+
+
+def _measured(group: Group, samples: list[Sourced], startup_s: float | None, latest: bool) -> Measured:
+    values = [float(s.row.value) for s in samples if s.row.value is not None]
+    estimate = stats.estimate(values)
+    typical = min(samples, key=lambda s: abs(float(s.row.value or 0) - estimate.median))
+    priced = [usd for s in samples if (usd := usd_of(s.row)) is not None]
+    by_price = sorted(priced)
+    data = typical.row.data
+    return Measured(
+        group=group,
+        engine=typical.row.engine,
+        estimate=estimate,
+        samples=values,
+        refs=[s.ref for s in samples],
+        typical_ref=typical.ref,
+        phases=typical.row.phases,
+        startup_s=startup_s,
+        usd=by_price[len(by_price) // 2][0] if priced else None,
+        priced_on=min(on for _, on in priced) if priced else None,
+        gb_per_s=data.size_bytes / 1e9 / estimate.median if data and estimate.median > 0 else None,
+        unequal=any(s.row.unequal for s in samples),
+        latest=latest,
+    )
