@@ -62,7 +62,7 @@ _ITEM_STEP = 7_919
 
 
 def _weighted_days() -> np.ndarray:
-    """Julian day numbers of five years, repeated by season: a third of the year's sales are in November and December."""
+    """Julian day numbers of five years, repeated by season: a third of a year's sales fall in November and December."""
     days = np.arange("1998-01-02", "2003-01-03", dtype="datetime64[D]")
     month = days.astype("datetime64[M]").astype(int) % 12 + 1
     weight = np.where(month >= 11, 3, np.where(month >= 8, 2, 1))

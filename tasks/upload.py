@@ -1,13 +1,15 @@
 """Write a stream to an object or a file: all of it, or nothing. `uri` is s3://bucket/key or an absolute path."""
 
 import base64
-import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tasks.objects import Access, DataObject, s3_client
@@ -15,6 +17,10 @@ from tasks.objects import Access, DataObject, s3_client
 # S3 takes 10,000 parts of at least 5 MiB (all but the last): this reaches files of 78 GiB and holds little in memory.
 PART_BYTES = 8 * 2**20
 _MAX_PARTS = 10_000
+# The first is no retry. botocore waits up to 1, 2, 4, 8 s between them, a random share of each.
+ATTEMPTS = 5
+# rclone's endpoint reads a new file through, at some 400 MB/s, before it first tells its ETag.
+_READ_TIMEOUT_S = 300
 # Readers of folders (Ray, Dask, Spark, pyarrow) skip names that begin with an underscore.
 _UNFINISHED = "_unfinished-"
 _ABSENT = ("404", "NoSuchKey", "NotFound")
@@ -28,6 +34,20 @@ def _bucket_key(uri: str) -> tuple[str, str] | None:
     if not os.path.isabs(uri):
         raise ValueError(f"found {uri!r}, wanted s3://bucket/prefix or an absolute path")
     return None
+
+
+@functools.lru_cache(maxsize=4)
+def s3_writer(access: Access) -> Any:
+    """The client for writing. Here botocore retries: bodies are in memory, repeating a request is harmless."""
+    config = Config(retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, read_timeout=_READ_TIMEOUT_S)
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint_url,
+        region_name=access.region,
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        config=s3_client(access).meta.config.merge(config),
+    )
 
 
 def cut(blocks: Iterable[bytes], part_bytes: int) -> Iterator[bytes]:
@@ -52,7 +72,7 @@ def put_stream(access: Access, uri: str, blocks: Iterable[bytes], part_bytes: in
     if target is None:
         _put_file(Path(uri), blocks)
     else:
-        _put_parts(s3_client(access), *target, cut(blocks, part_bytes))
+        _put_parts(s3_writer(access), *target, cut(blocks, part_bytes))
     item = stat(access, uri)
     if item is None:
         raise OSError(f"{uri} was written and is gone: is another run writing to the same prefix?")
@@ -74,12 +94,10 @@ def _put_parts(client: Any, bucket: str, key: str, parts: Iterable[bytes]) -> No
     except BaseException as error:  # not only Exception: Ctrl-C would leave parts that are billed and seen by nobody
         try:
             client.abort_multipart_upload(**at_upload)
-        except Exception as failed:  # the first error is the one to tell
-            if not _is(failed, "NoSuchUpload"):
-                error.add_note(f"s3://{bucket}/{key}: its upload may be pending still, abort_pending ends it: {failed}")
-        # Completed after all, with only the reply lost.
-        with contextlib.suppress(Exception):
+        except client.exceptions.NoSuchUpload:  # completed after all, only the reply was lost
             client.delete_object(**at)
+        except Exception as failed:  # the first error is the one to tell
+            error.add_note(f"s3://{bucket}/{key}: its upload may be pending still, abort_pending ends it: {failed}")
         raise
 
 
@@ -112,7 +130,7 @@ def stat(access: Access, uri: str) -> DataObject | None:
             return None
         return DataObject(uri, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
     try:
-        head = s3_client(access).head_object(Bucket=target[0], Key=target[1])
+        head = s3_writer(access).head_object(Bucket=target[0], Key=target[1])
     except ClientError as error:
         if _is(error, *_ABSENT):
             return None
@@ -126,7 +144,7 @@ def read_bytes(access: Access, uri: str) -> bytes | None:
     try:
         if target is None:
             return Path(uri).read_bytes()
-        found: bytes = s3_client(access).get_object(Bucket=target[0], Key=target[1])["Body"].read()
+        found: bytes = s3_writer(access).get_object(Bucket=target[0], Key=target[1])["Body"].read()
         return found
     except FileNotFoundError:
         return None
@@ -142,7 +160,7 @@ def remove(access: Access, uri: str) -> None:
     if target is None:
         Path(uri).unlink(missing_ok=True)
     else:
-        s3_client(access).delete_object(Bucket=target[0], Key=target[1])
+        s3_writer(access).delete_object(Bucket=target[0], Key=target[1])
 
 
 def abort_pending(access: Access, base: str) -> int:
@@ -153,7 +171,7 @@ def abort_pending(access: Access, base: str) -> int:
         for path in left:
             path.unlink(missing_ok=True)
         return len(left)
-    client, bucket = s3_client(access), target[0]
+    client, bucket = s3_writer(access), target[0]
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=target[1] + "/")
     pending = [upload for page in pages for upload in page.get("Uploads", [])]
     for upload in pending:
