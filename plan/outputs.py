@@ -22,6 +22,8 @@ class ClusterOutputs(Model):
     slots_per_node: int
     group: str | None = None
     """What `scale` moves: an autoscaling group's name, a custom resource's name, or the part's name on `local`."""
+    head_group: str | None = None
+    """ec2: the autoscaling group, of one at most, that holds the head or scheduler; at zero as well until a session."""
     instance_type: str | None = None
     limit_mib: int
     limit_enforced_by: Literal["nanny", "cgroup", "none"] = "none"
@@ -38,6 +40,8 @@ class FunctionsOutputs(Model):
     runtime: str
     """Lambda: the image by digest. Local: the worker's Python interpreter."""
     namespace: str | None = None
+    user_id: str | None = None
+    """Lambda: what Lithops must be given as `user_id`, since its last four characters are in the function's name."""
     role_arn: str | None = None
     limit_enforced_by: Literal["lambda", "cgroup", "none"] = "none"
 
@@ -65,6 +69,8 @@ class Outputs(Model):
     data_bucket: str | None = None
     working_bucket: str | None = None
     results_bucket: str | None = None
+    images: dict[str, str] = {}
+    """Container images by name, as URL@digest; from `base`."""
     clusters: dict[str, ClusterOutputs] = {}
     functions: FunctionsOutputs | None = None
     cache: CacheOutputs | None = None

@@ -1,0 +1,1 @@
+"""What can be declared: one component per module, importable without credentials."""

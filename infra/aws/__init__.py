@@ -1,0 +1,1 @@
+"""AWS components: each decides what one part of a stack is made of, and says what it costs."""

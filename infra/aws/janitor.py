@@ -1,0 +1,70 @@
+"""The janitor: a function on a clock that ends what has outlived its expiry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws.host_identity import allow, assumed_by, policy
+
+CODE = Path(__file__).parents[2] / "ops" / "janitor.py"
+LOG_DAYS = 30
+
+
+@dataclass(frozen=True)
+class JanitorArgs:
+    """`every_min`: minutes between two rounds."""
+
+    region: str
+    every_min: int = 30
+
+
+class Janitor(pulumi.ComponentResource):
+    """A function that every half hour sets expired groups to zero and ends expired hosts, whatever made them.
+
+    Why so: a bench stack's own schedules end it; the janitor takes what they missed (a schedule that was deleted, a
+    deploy that broke off before it). It may touch only what carries an expiry tag. Costs about 0.01 USD a month.
+    Output: `function_name`.
+    """
+
+    function_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: JanitorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("breakeven:aws:Janitor", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        logs = aws.cloudwatch.LogGroup(name, retention_in_days=LOG_DAYS, opts=child)
+        role = aws.iam.Role(name, assume_role_policy=assumed_by("lambda.amazonaws.com"), opts=child)
+        expiring = {"Null": {"aws:ResourceTag/breakeven:expires-at": "false"}}
+        groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/*"
+        allowed = policy(
+            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
+            allow(["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"], ["*"]),
+            allow(["autoscaling:UpdateAutoScalingGroup"], [groups], expiring),
+            allow(["ec2:TerminateInstances"], [f"arn:aws:ec2:{args.region}:*:instance/*"], expiring),
+        )
+        ready = aws.iam.RolePolicy(name, role=role.id, policy=allowed, opts=child)
+        function = aws.lambda_.Function(
+            name,
+            runtime="python3.13",
+            handler="janitor.handler",
+            code=pulumi.AssetArchive({"janitor.py": pulumi.FileAsset(str(CODE))}),
+            role=role.arn,
+            timeout=120,
+            memory_size=256,
+            logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=logs.name),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready]),
+        )
+        clock = aws.iam.Role(f"{name}-clock", assume_role_policy=assumed_by("scheduler.amazonaws.com"), opts=child)
+        may_call = aws.iam.RolePolicy(
+            f"{name}-clock", role=clock.id, policy=policy(allow(["lambda:InvokeFunction"], [function.arn])), opts=child
+        )
+        aws.scheduler.Schedule(
+            name,
+            schedule_expression=f"rate({args.every_min} minutes)",
+            flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+            target=aws.scheduler.ScheduleTargetArgs(arn=function.arn, role_arn=clock.arn),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[may_call]),
+        )
+        self.function_name = function.name
+        self.register_outputs({"functionName": self.function_name})

@@ -1,0 +1,28 @@
+"""What an instance runs at its first boot: settings as exported variables, then a script of `runtimes/`, unchanged."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+
+LIMIT_BYTES = 16384  # EC2's limit on user data before base64
+
+RUNTIMES = Path(__file__).parents[2] / "runtimes"
+
+
+def render(script: str, settings: Mapping[str, str]) -> str:
+    """User data from a script's text and its settings. Raises ValueError when EC2 would refuse its length."""
+    exports = "".join(f"export {key}={shlex.quote(str(value))}\n" for key, value in sorted(settings.items()))
+    text = f"#!/bin/bash\n{exports}{script}"
+    if len(text.encode()) > LIMIT_BYTES:
+        raise ValueError(
+            f"user data has {len(text.encode())} bytes, wanted at most {LIMIT_BYTES}; move parts into the image"
+        )
+    return text
+
+
+def user_data(script: str, settings: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """`render` for settings that may be outputs; `script` is a path below `runtimes/`."""
+    text = (RUNTIMES / script).read_text()
+    return pulumi.Output.from_input(dict(settings)).apply(lambda known: render(text, known))

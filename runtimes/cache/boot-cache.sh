@@ -1,0 +1,36 @@
+# First boot of the cache host: Redis from the distribution, under TLS, with a password and a bound on its memory.
+# Settings come as exported variables before this text (infra/aws/user_data.py). REDIS_SERVER names another server.
+# shellcheck shell=bash
+set -euo pipefail
+
+folder=${BREAKEVEN_FOLDER:-/var/lib/breakeven}
+install -d -m 700 "$folder"
+server=${REDIS_SERVER:-redis6-server}
+if ! command -v "$server" >/dev/null; then dnf install --quiet --assumeyes redis6; fi
+
+aws secretsmanager get-secret-value --region "$BREAKEVEN_REGION" --secret-id "$BREAKEVEN_SECRET" \
+  --query SecretString --output text |
+  python3 -c '
+import json, os, sys
+for entry, text in json.load(sys.stdin).items():
+    with open(os.open(os.path.join(sys.argv[1], entry), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+' "$folder"
+
+# The password goes in by file: an argument would show in the process list.
+(umask 077 && cat >"$folder/redis.conf") <<CONF
+port 0
+tls-port $BREAKEVEN_PORT
+tls-cert-file $folder/cert
+tls-key-file $folder/key
+tls-ca-cert-file $folder/ca
+tls-auth-clients no
+requirepass $(cat "$folder/password")
+maxmemory ${BREAKEVEN_MAX_MEMORY_MIB}mb
+maxmemory-policy noeviction
+save ""
+appendonly no
+bind ${BREAKEVEN_BIND:-0.0.0.0}
+dir $folder
+CONF
+exec "$server" "$folder/redis.conf"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The scheduler of a Dask cluster, under TLS. Ends when Dask ends.
+# shellcheck source=runtimes/cluster/phases.sh
+source "$(dirname "$0")/phases.sh"
+prepare
+stamp engine
+publish
+# No dashboard: it listens without TLS and shows what runs.
+exec dask scheduler --protocol tls --host "$address" --port "${BREAKEVEN_SCHEDULER_PORT:-8786}" --no-dashboard \
+  --tls-ca-file "$secrets/ca" --tls-cert "$secrets/cert" --tls-key "$secrets/key"

@@ -1,0 +1,89 @@
+"""What the boot scripts ask of AWS, from inside the image: this host's facts, the head's address, a secret, the log.
+
+    boot.py fact local-ipv4            one item of the instance metadata (version 2 only)
+    boot.py head GROUP                 private address of the head, once its group has a running instance
+    boot.py secret NAME FOLDER         each entry of a secret as a file in FOLDER that only this user can read
+    boot.py publish LOG BUCKET KEY     the boot log to the working bucket, where the start-up experiment reads it
+
+Endpoints come from AWS_ENDPOINT_URL and AWS_EC2_METADATA_SERVICE_ENDPOINT where set, as for any AWS client.
+"""
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
+# Sixty-four hosts ask at once; the client's adaptive mode spreads them below the API's rate.
+PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 10})
+HEAD_DEADLINE_S = float(os.environ.get("BREAKEVEN_HEAD_DEADLINE_S", "600"))
+
+
+def fact(path: str) -> str:
+    """One item below latest/meta-data."""
+    headers = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+    ask = urllib.request.Request(f"{METADATA}/latest/api/token", method="PUT", headers=headers)
+    with urllib.request.urlopen(ask, timeout=5) as answer:
+        token = answer.read().decode()
+    headers = {"X-aws-ec2-metadata-token": token}
+    ask = urllib.request.Request(f"{METADATA}/latest/meta-data/{path}", headers=headers)
+    with urllib.request.urlopen(ask, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def head(group: str) -> str:
+    """Private IPv4 address of the group's running instance. Raises TimeoutError after HEAD_DEADLINE_S."""
+    ec2 = boto3.client("ec2", config=PATIENT)
+    filters = [
+        {"Name": "tag:aws:autoscaling:groupName", "Values": [group]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+    deadline = time.monotonic() + HEAD_DEADLINE_S
+    while time.monotonic() < deadline:
+        found = [i for r in ec2.describe_instances(Filters=filters)["Reservations"] for i in r["Instances"]]
+        if found:
+            # The newest: an old head that is being ended may still be there.
+            return str(max(found, key=lambda instance: instance["LaunchTime"])["PrivateIpAddress"])
+        time.sleep(1)
+    raise TimeoutError(
+        f"found no running instance in group {group} within {HEAD_DEADLINE_S:.0f} s; is the head scaled up?"
+    )
+
+
+def secret(name: str, folder: Path) -> None:
+    """Write each entry of the JSON secret as folder/<entry>."""
+    value = boto3.client("secretsmanager", config=PATIENT).get_secret_value(SecretId=name)["SecretString"]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for entry, text in json.loads(value).items():
+        path = folder / entry
+        path.touch(mode=0o600)
+        path.write_text(text)
+
+
+def publish(log: Path, bucket: str, key: str) -> None:
+    """Put the log where sessions look for it."""
+    boto3.client("s3", config=PATIENT).put_object(Bucket=bucket, Key=key, Body=log.read_bytes())
+
+
+def main(verb: str, *rest: str) -> None:
+    """Run one verb."""
+    match verb, rest:
+        case "fact", (path,):
+            print(fact(path))
+        case "head", (group,):
+            print(head(group))
+        case "secret", (name, folder):
+            secret(name, Path(folder))
+        case "publish", (log, bucket, key):
+            publish(Path(log), bucket, key)
+        case _:
+            raise SystemExit(f"found {verb} {' '.join(rest)}, wanted one of:\n{__doc__}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

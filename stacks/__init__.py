@@ -1,0 +1,1 @@
+"""Composition only: each module is one program, from settings to outputs."""

@@ -1,0 +1,201 @@
+"""A stack for hours: clusters at zero, functions, a cache, a driver, and the schedules that end them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws.cache_host import CacheHost, CacheHostArgs
+from infra.aws.cluster_vms import ClusterVms, ClusterVmsArgs, Site
+from infra.aws.dask_vms import DaskVms
+from infra.aws.driver_host import DriverHost, DriverHostArgs
+from infra.aws.expiry import EndAtExpiry, EndAtExpiryArgs, Expiry, ExpiryArgs
+from infra.aws.functions import USER_ID, FunctionsArgs, LithopsFunctions
+from infra.aws.guard import watch
+from infra.aws.images import repository_arn
+from infra.aws.machine_image import amazon_linux
+from infra.aws.network import Network, NetworkArgs, Party
+from infra.aws.ray_vms import RayVms
+from plan.person import Person
+from plan.settings import Settings
+from plan.sizing import FUNCTIONS, Size, sizes
+from stacks.judged import judge, tags
+
+KINDS: Mapping[str, type[ClusterVms]] = {"ray": RayVms, "dask": DaskVms}
+
+
+def program(settings: Settings, person: Person) -> Mapping[str, Any]:
+    """Declare a bench stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
+    assert settings.ttl_h is not None  # plan.rules refuses a bench stack without one
+    stack, region, size = settings.stack, person.region, sizes(settings)
+    base = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.base}")
+    provider = aws.Provider("aws", region=region)
+    here = pulumi.ResourceOptions(providers=[provider])
+
+    fixed = tags(settings, person)
+    expiry = Expiry(stack, ExpiryArgs(stack, settings.ttl_h, person.expires_at, fixed), opts=here)
+    carried = {**fixed, "breakeven:expires-at": expiry.at}
+    watch(carried, judge(settings, person))
+
+    network = Network(stack, NetworkArgs(region, parties(settings), host_types(settings)), opts=here)
+    images = base.require_output("images")
+    site = Site(
+        stack=stack,
+        region=region,
+        subnet_id=network.subnet_ids[0],
+        image_id=amazon_linux(network),
+        data_bucket=base.require_output("dataBucket"),
+        working_bucket=base.require_output("workingBucket"),
+        results_bucket=base.require_output("resultsBucket"),
+        cluster_image=images["cluster"],
+        repository_arn=images["cluster"].apply(repository_arn),
+        tags=carried,
+    )
+    clusters = {name: _cluster(settings, name, size[name], site, network, here) for name in settings.clusters}
+    functions = _functions(settings, size[FUNCTIONS], site, images, network, here) if settings.functions else None
+    cache = _cache(settings, site, network, here)
+    driver = _driver(settings, site, network, [*clusters.values(), *([cache] if cache else [])], here)
+
+    groups = {f"{name}-{part}": group for name, made in clusters.items() for part, group in _groups(made).items()}
+    hosts = {"cache": cache, "driver": driver}
+    instances = {name: host.instance_id for name, host in hosts.items() if host is not None}
+    EndAtExpiry(f"{stack}-end", EndAtExpiryArgs(stack, region, expiry.at, groups, instances), opts=here)
+
+    return {
+        "stack": stack,
+        "program": "bench",
+        "region": region,
+        "workerMemoryMib": settings.worker.memory_mib,
+        "workerVcpu": settings.worker.vcpu,
+        "dataBucket": site.data_bucket,
+        "workingBucket": site.working_bucket,
+        "resultsBucket": site.results_bucket,
+        "images": images,
+        "clusters": {name: _cluster_outputs(settings, size[name], made) for name, made in clusters.items()},
+        "functions": _functions_outputs(settings, size[FUNCTIONS], images, functions) if functions else None,
+        "cache": {"host": cache.host, "port": cache.port, "tls": True, "secretAt": cache.secret_at} if cache else None,
+        "driverInstance": driver.instance_id if driver else None,
+        "expiresAt": expiry.at,
+    }
+
+
+def parties(settings: Settings) -> list[Party]:
+    """Who lives in the stack's network."""
+    engines: list[Party] = sorted({cluster.engine for cluster in settings.clusters.values()})
+    functions: list[Party] = ["functions"] if settings.functions and settings.functions.in_vpc else []
+    cache: list[Party] = ["cache"] if settings.cache else []
+    driver: list[Party] = ["driver"] if settings.driver else []
+    return [*driver, *engines, *functions, *cache]
+
+
+def host_types(settings: Settings) -> list[str]:
+    """Every instance type of the stack, for the choice of zones."""
+    of_clusters = [kind for c in settings.clusters.values() for kind in (c.instance_type, c.head_instance_type)]
+    of_hosts = [host.instance_type for host in (settings.cache, settings.driver) if host is not None]
+    return sorted({kind for kind in (*of_clusters, *of_hosts) if kind is not None})
+
+
+def _cluster(
+    settings: Settings, name: str, size: Size, site: Site, network: Network, here: pulumi.ResourceOptions
+) -> ClusterVms:
+    cluster = settings.clusters[name]
+    if cluster.platform != "ec2" or cluster.instance_type is None:
+        raise ValueError(f"stack {settings.stack!r}, clusters.{name}: found platform {cluster.platform!r}, wanted ec2")
+    args = ClusterVmsArgs(
+        site=site,
+        security_group_id=network.group_ids[cluster.engine],
+        instance_type=cluster.instance_type,
+        head_instance_type=cluster.head_instance_type or cluster.instance_type,
+        nodes=size.nodes,
+        slots_per_node=size.slots_per_node,
+        vcpu_per_slot=settings.worker.vcpu,
+        limit_mib=size.limit_mib,
+        autoscale=cluster.autoscale,
+    )
+    return KINDS[cluster.engine](f"{settings.stack}-{name}", args, opts=here)
+
+
+def _groups(made: ClusterVms) -> dict[str, pulumi.Output[str]]:
+    return {"head": made.head_group, "workers": made.group}
+
+
+def _functions(
+    settings: Settings,
+    size: Size,
+    site: Site,
+    images: pulumi.Output[Any],
+    network: Network,
+    here: pulumi.ResourceOptions,
+) -> LithopsFunctions:
+    assert settings.functions is not None
+    inside = settings.functions.in_vpc
+    args = FunctionsArgs(
+        stack=settings.stack,
+        region=site.region,
+        image=images["functions"],
+        memory_mib=size.limit_mib,
+        timeout_s=settings.functions.timeout_s,
+        architecture=settings.functions.architecture,
+        data_bucket=site.data_bucket,
+        working_bucket=site.working_bucket,
+        subnet_ids=network.subnet_ids if inside else (),
+        security_group_ids=[network.group_ids["functions"]] if inside else (),
+    )
+    return LithopsFunctions(f"{settings.stack}-functions", args, opts=here)
+
+
+def _cache(settings: Settings, site: Site, network: Network, here: pulumi.ResourceOptions) -> CacheHost | None:
+    if settings.cache is None:
+        return None
+    assert settings.cache.instance_type is not None  # plan.rules refuses a cache on ec2 without one
+    group = network.group_ids["cache"]
+    args = CacheHostArgs(site, group, settings.cache.instance_type, settings.cache.max_memory_mib)
+    return CacheHost(f"{settings.stack}-cache", args, opts=here)
+
+
+def _driver(
+    settings: Settings,
+    site: Site,
+    network: Network,
+    opened: list[ClusterVms | CacheHost],
+    here: pulumi.ResourceOptions,
+) -> DriverHost | None:
+    if settings.driver is None:
+        return None
+    secrets = [part.secret_arn for part in opened]
+    args = DriverHostArgs(site, network.group_ids["driver"], settings.driver.instance_type, secrets)
+    return DriverHost(f"{settings.stack}-driver", args, opts=here)
+
+
+def _cluster_outputs(settings: Settings, size: Size, made: ClusterVms) -> dict[str, Any]:
+    return {
+        "engine": size.engine,
+        "platform": size.platform,
+        "secretAt": made.secret_at,
+        "nodes": size.nodes,
+        "slotsPerNode": size.slots_per_node,
+        "group": made.group,
+        "headGroup": made.head_group,
+        "instanceType": size.instance_type,
+        "limitMib": size.limit_mib,
+        "limitEnforcedBy": size.enforced_by,
+    }
+
+
+def _functions_outputs(
+    settings: Settings, size: Size, images: pulumi.Output[Any], made: LithopsFunctions
+) -> dict[str, Any]:
+    assert settings.functions is not None
+    return {
+        "platform": "lambda",
+        "name": made.name,
+        "maxWorkers": size.workers,
+        "memoryMib": size.limit_mib,
+        "timeoutS": settings.functions.timeout_s,
+        "runtime": images["functions"],
+        "namespace": settings.stack,
+        "userId": USER_ID,
+        "roleArn": made.role_arn,
+        "limitEnforcedBy": "lambda",
+    }
