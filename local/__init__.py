@@ -1,0 +1,47 @@
+"""The supervisor of an embedded stack's local processes: starts, checks and ends parts, and leaves nothing behind.
+
+A stack is a list of parts, as plain data, and a state folder. `up` and `down` drive the whole list; `start`, `check`
+and `stop` drive one part for a caller that orders them itself; `add_nodes` and `remove_nodes` scale a running cluster.
+"""
+
+from local.parts import (
+    DaskNode,
+    DaskScheduler,
+    Facts,
+    FunctionPool,
+    Part,
+    RayHead,
+    RayNode,
+    Redis,
+    S3,
+    part_of,
+    to_dict,
+)
+from local.processes import PartFailed
+from local.scaling import add_nodes, nodes_of, remove_nodes
+from local.supervisor import Health, check, down, start, status, stop, up
+
+__all__ = [
+    "S3",
+    "DaskNode",
+    "DaskScheduler",
+    "Facts",
+    "FunctionPool",
+    "Health",
+    "Part",
+    "PartFailed",
+    "RayHead",
+    "RayNode",
+    "Redis",
+    "add_nodes",
+    "check",
+    "down",
+    "nodes_of",
+    "part_of",
+    "remove_nodes",
+    "start",
+    "status",
+    "stop",
+    "to_dict",
+    "up",
+]
