@@ -1,0 +1,431 @@
+"""One worker's way through the records of one range: find the start, cut at record ends, parse, name what is bad."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, pairwise
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pac
+import pyarrow.csv as pc
+
+from tasks.objects import Access, DataObject, Request, read_ahead, read_range
+from tasks.records import LINE_END, RECORD_BYTES, BadData, Grammar, Layout, last_end, layout, shown
+
+BadRows = Literal["fail", "skip"]
+MIB = 1 << 20
+# Enough to finish nearly every record that crosses a range's end, and to hold a header, without a further request.
+_OVERLAP_BYTES = 64 << 10
+# Arrow's own block: measured from 256 KiB to 16 MiB, this one stays in the cache and was fastest.
+_ARROW_BLOCK_BYTES = MIB
+# Bytes and records that are weighed to guess where a range's first record starts.
+_GUESS_BYTES = MIB
+_GUESS_RECORDS = 20
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The records of one object that start in bytes [start, stop)."""
+
+    item: DataObject
+    start: int
+    stop: int
+
+    @property
+    def whole(self) -> bool:
+        return self.start == 0 and self.stop == self.item.size_bytes
+
+
+@dataclass
+class Bad:
+    """Bad rows of one slice: raised at once, or counted and the first few kept."""
+
+    policy: BadRows
+    count: int = 0
+    examples: list[BadData] = field(default_factory=list)
+
+    def add(self, error: BadData) -> None:
+        if self.policy == "fail":
+            raise error
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(error)
+
+
+@dataclass
+class Clock:
+    """Bytes and seconds of one task."""
+
+    started: float = field(default_factory=time.perf_counter)
+    first_byte_s: float = 0.0
+    read_s: float = 0.0
+    bytes_read: int = 0
+
+    def timed(self, read: Callable[[], bytes]) -> bytes:
+        before = time.perf_counter()
+        data = read()
+        after = time.perf_counter()
+        if not self.bytes_read:
+            self.first_byte_s = after - self.started
+        self.read_s += after - before
+        self.bytes_read += len(data)
+        return data
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Whole records: data[start:stop], at `offset` in the file. quoted: it may hold quotes."""
+
+    offset: int
+    data: bytes
+    start: int
+    stop: int
+    quoted: bool
+
+
+def is_gzip(item: DataObject) -> bool:
+    return item.uri.lower().endswith(".gz")
+
+
+def readers(
+    access: Access,
+    slices: Sequence[Slice],
+    delimiter: str,
+    bad_rows: BadRows,
+    block_bytes: int,
+    clock: Clock,
+    certain: bool = False,
+) -> Iterator["Reader"]:
+    """A reader per slice, to be used up one after the other; the blocks of the next are read ahead meanwhile."""
+    grammar = Grammar(delimiter.encode())
+    wanted = [_requests(part, block_bytes) for part in slices]
+    blocks = read_ahead(access, chain.from_iterable(wanted), 2 * block_bytes)
+    for part, requests in zip(slices, wanted, strict=True):
+        own = islice(blocks, len(requests))
+        yield Reader(access, part, grammar, Bad(bad_rows), own, requests, block_bytes, clock, certain)
+        for _ in own:  # a slice that ended early leaves blocks that are not the next one's
+            pass
+
+
+def _requests(part: Slice, block_bytes: int) -> list[Request]:
+    """The head of the object for a range within it, then the range from the byte before it on, and a little more."""
+    item, size = part.item, part.item.size_bytes
+    overlap = min(_OVERLAP_BYTES, block_bytes)
+    start = max(part.start - 1, 0)
+    cuts = [*range(start, max(part.stop, start + 1), block_bytes), min(part.stop + overlap, size)]
+    body = [Request(item, a, b) for a, b in pairwise(cuts) if a < b]
+    return [Request(item, 0, min(overlap, size)), *body] if part.start else body
+
+
+@dataclass
+class Reader:
+    """Yields the records of `slice` as tables. first, end: where its first record starts, where the last ends."""
+
+    access: Access
+    slice: Slice
+    grammar: Grammar
+    bad: Bad
+    blocks: Iterator[bytes]
+    requests: list[Request]
+    block_bytes: int
+    clock: Clock
+    certain: bool
+    guessed: bool = False
+    first: int = 0
+    end: int = 0
+
+    def tables(self, types: Mapping[str, pa.DataType] | None) -> Iterator[pa.Table]:
+        """Tables of about a block, with the columns of `types`; None: all of them, types by Arrow. Raises BadData."""
+        part, uri = self.slice, self.slice.item.uri
+        if is_gzip(part.item):
+            text = self._inflated()
+        else:
+            text = self._plain(self.requests[1:] if part.start else self.requests)
+        head, final, found = b"", False, self._head_apart() if part.start else None
+        while found is None:
+            if len(head) > 2 * RECORD_BYTES:
+                raise BadData(f"wanted a header of less than {RECORD_BYTES} bytes", uri, 0, shown(head))
+            data, final = next(text)
+            head += data
+            found = layout(head, final, self.grammar, uri)
+        if not found.names:
+            self.first = self.end = part.stop
+            return
+        parser = _Parser(self.grammar, found, types, uri, self.bad)
+        self.guessed = bool(part.start)
+        if part.start:
+            start, rest = self._start(text, found)
+        else:
+            start, rest = found.body, chain([(head[found.body :], final)], text)
+        self.first = self.end = start
+        stop = part.stop if not is_gzip(part.item) else None
+        if stop is not None and start >= stop:
+            return
+        for chunk in self._chunks(rest, start, stop):
+            yield from parser.tables(chunk)
+
+    def _plain(self, requests: list[Request]) -> Iterator[tuple[bytes, bool]]:
+        """Blocks and whether the object ends there: those asked for ahead, then as long as someone wants more."""
+        size, at = self.slice.item.size_bytes, self.slice.start
+        for request in requests:
+            at = request.stop
+            yield self.clock.timed(lambda: next(self.blocks)), at == size
+        if not requests:
+            yield b"", at == size
+        step = min(_OVERLAP_BYTES, self.block_bytes)
+        while at < size:
+            step = min(2 * step, self.block_bytes)
+            request = Request(self.slice.item, at, min(at + step, size))
+            at = request.stop
+            yield self.clock.timed(lambda: read_range(self.access, request)), at == size  # noqa: B023 - called at once
+
+    def _inflated(self) -> Iterator[tuple[bytes, bool]]:
+        """The same of a gzip file, of one member or several. Raises BadData where it is cut short or damaged."""
+        uri, at = self.slice.item.uri, 0
+        inflate = zlib.decompressobj(31)
+        for request in self.requests:
+            block = self.clock.timed(lambda: next(self.blocks))
+            # Small steps: what follows the end of a member is copied once per member.
+            for step in range(0, len(block), MIB // 4):
+                data = block[step : step + MIB // 4]
+                at = request.start + step + len(data)
+                pending = False
+                while data or pending:
+                    if inflate.eof:
+                        data = data.lstrip(b"\0")  # padding after the last member is allowed
+                        if not data:
+                            break
+                        inflate = zlib.decompressobj(31)
+                    try:
+                        out = inflate.decompress(data, MIB)
+                    except zlib.error as error:
+                        raise BadData(f"damaged gzip: {error}", uri, at - len(data), repr(data[:16])) from error
+                    data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+                    pending = len(out) == MIB and not inflate.eof
+                    if out:
+                        yield out, False
+        if not inflate.eof:
+            raise BadData("wanted the rest of the gzip stream, it is cut short", uri, at, "end of file")
+        yield b"", True
+
+    def _head_apart(self) -> Layout:
+        """The layout of an object of which this slice does not hold the beginning."""
+        item = self.slice.item
+        head = self.clock.timed(lambda: next(self.blocks))
+        while (found := layout(head, len(head) == item.size_bytes, self.grammar, item.uri)) is None:
+            if len(head) > 2 * RECORD_BYTES:
+                raise BadData(f"wanted a header of less than {RECORD_BYTES} bytes", item.uri, 0, shown(head))
+            more = Request(item, len(head), min(2 * len(head), item.size_bytes))
+            head += self.clock.timed(lambda: read_range(self.access, more))  # noqa: B023 - called at once
+        return found
+
+    def _start(self, text: Iterator[tuple[bytes, bool]], found: Layout) -> tuple[int, Iterator[tuple[bytes, bool]]]:
+        """Where the first record starts, and the text from there on. A guess, unless `certain` is asked for."""
+        part = self.slice
+        if found.body >= part.start:
+            place = found.body
+            data, final = next(text)
+        else:
+            data, final = next(text)
+            window = RECORD_BYTES if self.certain else 0
+            while len(data) < window and not final and b'"' not in data:
+                more, final = next(text)
+                data += more
+            quoted = b'"' in data
+            places = self._places(data, final, quoted)
+            while not places and not final and len(data) <= RECORD_BYTES:
+                more, final = next(text)
+                data += more
+                quoted = b'"' in data
+                places = self._places(data, final, quoted)
+            sure = len(places) == 4 and len(set(places)) == 1
+            if self.certain and quoted and not sure:
+                place = self._read_to(part.start, found)
+            elif places:
+                best = max(dict.fromkeys(places), key=lambda place: self._weight(data, place, final, found.width))
+                place = part.start - 1 + best
+            else:
+                place = part.stop
+        skip = place - (part.start - 1)
+        while skip > len(data) and not final:
+            more, final = next(text)
+            data += more
+        return place, chain([(data[skip:], final)], text)
+
+    def _places(self, data: bytes, final: bool, quoted: bool) -> list[int]:
+        if quoted:
+            return self.grammar.starts(data[:_GUESS_BYTES], final and len(data) <= _GUESS_BYTES) or self.grammar.starts(
+                data, final
+            )
+        end = self.grammar.next_end(b"x" + data, 0, final)
+        return [] if end is None else [end - 1]
+
+    def _weight(self, data: bytes, place: int, final: bool, width: int) -> int:
+        widths = self.grammar.widths(data[: place + _GUESS_BYTES], place, final, _GUESS_RECORDS)
+        return sum(1 if found == width else -2 for found in widths)
+
+    def _read_to(self, start: int, found: Layout) -> int:
+        """The first record's start at or after `start`, told from all bytes before it."""
+        before = Slice(self.slice.item, 0, start)
+        requests = _requests(before, self.block_bytes)
+        blocks = read_ahead(self.access, requests, self.block_bytes)
+        reader = Reader(
+            self.access, before, self.grammar, Bad("skip"), blocks, requests, self.block_bytes, self.clock, certain=True
+        )
+        text = reader._plain(requests)
+        skip, data, final = found.body, b"", False
+        while len(data) < skip:
+            more, final = next(text)
+            data += more
+        for _ in reader._chunks(chain([(data[skip:], final)], text), skip, start):
+            pass
+        return reader.end
+
+    def _chunks(self, text: Iterator[tuple[bytes, bool]], offset: int, stop: int | None) -> Iterator[_Chunk]:
+        """Whole records from the one at `offset`, where `text` begins, to the last that starts before `stop`."""
+        carry, quoted = b"", False
+        for data, final in text:
+            quoted = quoted or b'"' in data
+            start = 0
+            if carry and not quoted and not carry.endswith(b"\r"):
+                # Only the record that crosses the blocks is copied.
+                line_end = LINE_END.search(data)
+                if line_end and (line_end.end() < len(data) or line_end.group() != b"\r"):
+                    start = line_end.end()
+                    joined = carry + data[:start]
+                    yield _Chunk(offset, joined, 0, len(joined), False)
+                    offset, carry = offset + len(joined), b""
+                    self.end = offset
+                    if stop is not None and offset >= stop:
+                        return
+            data = carry + data if carry else data
+            cut, done = self._cut(data, start, None if stop is None else start + stop - offset, final, quoted)
+            if cut > start:
+                yield _Chunk(offset, data, start, cut, quoted)
+                offset += cut - start
+                self.end = offset
+            if done:
+                return
+            carry = data[cut:]
+            quoted = quoted and b'"' in carry
+            if len(carry) > RECORD_BYTES or (final and carry):
+                reason = "its quote is never closed" if final else f"it is longer than {RECORD_BYTES} bytes"
+                self.bad.add(BadData(f"wanted a record, {reason}", self.slice.item.uri, offset, shown(carry)))
+                if not final:
+                    raise BadData(f"can't skip a record: {reason}", self.slice.item.uri, offset, shown(carry))
+                self.end = offset + len(carry)
+
+    def _cut(self, data: bytes, start: int, stop: int | None, final: bool, quoted: bool) -> tuple[int, bool]:
+        """Where to cut `data` from `start`, and whether the first record's end at or after `stop` is reached."""
+        if quoted:
+            ends = self.grammar.ends(data, final)
+            sizes = np.diff(ends, prepend=0)
+            if (sizes > RECORD_BYTES).any():
+                at = int(ends[sizes > RECORD_BYTES][0] - sizes[sizes > RECORD_BYTES][0])
+                raise BadData(
+                    f"wanted a record of {RECORD_BYTES} bytes at most", self.slice.item.uri, at, shown(data[at:])
+                )
+            reached = len(ends) if stop is None else int(np.searchsorted(ends, stop))
+            if reached < len(ends):
+                return int(ends[reached]), True
+            return (int(ends[-1]) if len(ends) else start), False
+        if stop is not None and stop <= len(data):
+            line_end = LINE_END.search(data, max(stop - 1, start))
+            if line_end and (final or line_end.end() < len(data) or line_end.group() != b"\r"):
+                return line_end.end(), True
+        return (len(data), True) if final else (max(last_end(data), start), False)
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """Arrow's reader, set up for one object."""
+
+    grammar: Grammar
+    layout: Layout
+    types: Mapping[str, pa.DataType] | None
+    uri: str
+    bad: Bad
+
+    def __post_init__(self) -> None:
+        for name in self.types or ():
+            self.layout.position(name, self.uri)
+
+    def tables(self, chunk: _Chunk) -> Iterator[pa.Table]:
+        """The chunk's rows. What Arrow refuses is halved until the bad record stands alone and can be named."""
+        try:
+            yield self._arrow(chunk, self.types)
+            return
+        except pa.ArrowInvalid as error:
+            text = chunk.data[chunk.start : chunk.stop]
+            ends = self.grammar.ends(text, True)
+            refused = error
+        if len(ends) > 1:
+            middle = chunk.start + int(ends[len(ends) // 2 - 1])
+            yield from self.tables(_Chunk(chunk.offset, chunk.data, chunk.start, middle, chunk.quoted))
+            later = chunk.offset + middle - chunk.start
+            yield from self.tables(_Chunk(later, chunk.data, middle, chunk.stop, chunk.quoted))
+        elif record := text.rstrip(b"\r\n"):
+            self.bad.add(self._named(chunk, record, refused))
+
+    def _named(self, chunk: _Chunk, record: bytes, refused: Exception) -> BadData:
+        values = self.grammar.fields(record)
+        if len(values) != self.layout.width:
+            return BadData(
+                f"wanted {self.layout.width} fields, this record has {len(values)}",
+                self.uri,
+                chunk.offset,
+                shown(record),
+            )
+        for name, kind in (self.types or {}).items():
+            try:
+                self._arrow(chunk, {name: kind})
+            except pa.ArrowInvalid as error:
+                value = values[self.layout.position(name, self.uri)]
+                return BadData(
+                    f"wanted {kind} or nothing in column {name!r} ({error})", self.uri, chunk.offset, shown(value)
+                )
+        return BadData(f"wanted a record ({refused})", self.uri, chunk.offset, shown(record))
+
+    def _arrow(self, chunk: _Chunk, types: Mapping[str, pa.DataType] | None) -> pa.Table:
+        """Raises pa.ArrowInvalid. Columns go by position within Arrow, for names may be empty or there twice."""
+        names = self.layout.names if types is None else tuple(types)
+        positions = [str(self.layout.position(name, self.uri)) for name in names]
+        kinds = {} if types is None else dict(zip(positions, types.values(), strict=True))
+        if self.layout.trailing:
+            kinds[str(self.layout.width - 1)] = pa.null()  # more than nothing after the last delimiter is a ragged row
+        size = chunk.stop - chunk.start
+
+        def parsed(block_bytes: int) -> pa.Table:
+            return pc.read_csv(
+                pa.BufferReader(pa.py_buffer(chunk.data).slice(chunk.start, size)),
+                pc.ReadOptions(
+                    use_threads=False, block_size=block_bytes, column_names=[str(i) for i in range(self.layout.width)]
+                ),
+                pc.ParseOptions(
+                    delimiter=self.grammar.delimiter.decode(),
+                    quote_char='"' if chunk.quoted else False,
+                    newlines_in_values=chunk.quoted,
+                ),
+                pc.ConvertOptions(
+                    include_columns=[*positions, *([str(self.layout.width - 1)] if self.layout.trailing else [])],
+                    column_types=kinds,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+
+        try:
+            table = parsed(_ARROW_BLOCK_BYTES)
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error):
+                raise
+            table = parsed(size + 1)
+        table = table.select(range(len(names))).rename_columns(names)
+        for column in table.columns:
+            if pa.types.is_floating(column.type) and pac.all(pac.is_finite(column)).as_py() is False:
+                raise pa.ArrowInvalid("not a finite number")
+        return table
