@@ -173,7 +173,10 @@ def abort_pending(access: Access, base: str) -> int:
         return len(left)
     client, bucket = s3_writer(access), target[0]
     pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=target[1] + "/")
-    pending = [upload for page in pages for upload in page.get("Uploads", [])]
+    try:
+        pending = [upload for page in pages for upload in page.get("Uploads", [])]
+    except client.exceptions.NoSuchUpload:  # rclone's answer for a bucket that never saw an upload in parts
+        return 0
     for upload in pending:
         client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     return len(pending)

@@ -341,6 +341,16 @@ def test_a_passing_failure_of_the_endpoint_is_retried(endpoint: tuple[Access, Pa
     assert read_bytes(endpoint[0], "s3://data/retried") == b"whole"
 
 
+def test_a_bucket_that_never_saw_an_upload_has_none_pending(tmp_path: Path) -> None:
+    """rclone answers such a bucket's listing with NoSuchUpload."""
+    (tmp_path / "data").mkdir()
+    server, access = serve(tmp_path)
+    try:
+        assert abort_pending(access, "s3://data/set") == 0
+    finally:
+        stop(server)
+
+
 def test_uploads_of_a_killed_run_are_ended(place: Place) -> None:
     for name in ("part-00000.csv", "_parts/part-00000.json"):
         if place.base.startswith("s3://"):
@@ -351,8 +361,17 @@ def test_uploads_of_a_killed_run_are_ended(place: Place) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f"_unfinished-1-{path.name}").touch()
     assert place.pending() == 2
-    assert abort_pending(place.access, place.base) == 2
+    assert abort_pending(place.access, f"{place.base}-other") == 0  # neighbours may be at work
+    assert place.pending() == 2
+    assert begin(place.access, place.base, SPECS, QUERY) == SPECS
     assert place.pending() == 0
+
+
+def test_a_file_of_too_many_parts_is_refused(endpoint: tuple[Access, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "_MAX_PARTS", 2)
+    with pytest.raises(ValueError, match="more than 2 parts: make more and smaller files"):
+        put_stream(endpoint[0], "s3://data/parts/many", [b"x" * 11 * MIB], 5 * MIB)
+    assert stat(endpoint[0], "s3://data/parts/many") is None
 
 
 def test_memory_does_not_grow_with_the_file(endpoint: tuple[Access, Path], monkeypatch: pytest.MonkeyPatch) -> None:
