@@ -56,8 +56,8 @@ def kube_reserved_mib(max_pods: int) -> int:
 
 
 def kube_reserved_cpu_m(vcpu: int) -> int:
-    """CPU kept for kubelet and container runtime, in thousandths: 6 % of the first core, 1 %, twice 0.5 %, then 0.25 %."""
-    tenths = [600, 100, 50, 50]  # of a hundredth of a percent of one core: tenths of a thousandth
+    """CPU, in thousandths, kept for the kubelet: 6 % of the first core, 1 % of the second, 0.5 % of two, 0.25 % of the rest."""
+    tenths = [600, 100, 50, 50]  # of a thousandth of a core
     return math.ceil((sum(tenths[:vcpu]) + 25 * max(0, vcpu - 4)) / 10)
 
 
@@ -75,7 +75,8 @@ def allocatable(of: Instance) -> Allocatable:
         return Allocatable(math.floor(own[0].allocatable_mib), cpu_m, of.eks_max_pods, "measured")
     capacity_mib = of.memory_mib - math.ceil(of.memory_mib * UNSEEN_OVERHEAD)
     reserved_mib = kube_reserved_mib(of.eks_max_pods)
-    basis = f"{of.memory_mib} nominal - {float(UNSEEN_OVERHEAD):.1%} - {reserved_mib} kube-reserved - {EVICTION_MIB} eviction"
+    overhead = f"{float(UNSEEN_OVERHEAD):.1%}"
+    basis = f"{of.memory_mib} nominal - {overhead} - {reserved_mib} kube-reserved - {EVICTION_MIB} eviction"
     return Allocatable(capacity_mib - reserved_mib - EVICTION_MIB, cpu_m, of.eks_max_pods, basis)
 
 

@@ -41,7 +41,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class SeenMemory:
-    """A measured node. `type` is None where the source does not name it; allocatable is for EKS pods, where measured."""
+    """A measured node. `type` is None where the source does not name it; allocatable is what EKS gave its pods."""
 
     type: str | None
     nominal_mib: int

@@ -71,6 +71,8 @@ class Cluster(Model):
         if missing:
             names = [str(type(self).model_fields[key].alias) for key in missing]
             raise ValueError(f"a cluster on {self.platform} needs {' and '.join(names)}")
+        if self.platform == "eks" and self.limit_mib is not None:
+            raise ValueError("limitMib is for local and ec2: a pod is held to the worker's own size")
         return self
 
 
@@ -130,7 +132,7 @@ class Settings(Model):
     stack: str
     program: Literal["embedded", "base", "bench"]
     worker: Worker = Worker()
-    clusters: dict[str, Cluster] = {}
+    clusters: dict[str, Cluster] = Field(default_factory=dict)
     kubernetes: Kubernetes | None = None
     functions: Functions | None = None
     cache: Cache | None = None

@@ -37,10 +37,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Size:
-    """One compared platform. Memory in MiB per worker; vcpu_per_worker is what a busy worker gets at most or on average.
+    """One platform of a stack. Memory in MiB per worker; vcpu_per_worker is what one worker gets when all are busy.
 
     min_workers is below workers only where an engine's autoscaler moves between them. instance_type and seen_mib are
-    None where there is no node (functions, local). needed_mib is what all slots and the system ask of a node.
+    None where there is no node (functions, local); on EKS seen_mib is what the node gives to pods.
     """
 
     name: str

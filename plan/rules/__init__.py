@@ -1,0 +1,114 @@
+"""What a stack may be. Over settings, before anything is declared; over resources, as a program declares them.
+
+Pure functions on plain values: they run in the program on every `up` (a transformation hands over each resource), in
+the policy pack, and in pytest. `plan.rules.wire` says what happens to values that are not known yet.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from plan.person import Person
+from plan.rules import bounds, workers
+from plan.rules.case import Case
+from plan.rules.compute import function_size, group_bounded, image_by_digest, instance_declared, metadata_v2
+from plan.rules.identity import least_privilege
+from plan.rules.network import open_load_balancer, public_ingress
+from plan.rules.pods import pod_image_by_digest, pod_parity, pod_unprivileged, version_pinned
+from plan.rules.storage import private_buckets, results_protected
+from plan.rules.tags import launch_tags, owned
+from plan.rules.violation import Violation
+from plan.rules.wire import UNKNOWN, Resource, plain
+from plan.settings import Settings
+
+__all__ = [
+    "RESOURCE_RULES",
+    "SETTINGS_RULES",
+    "STACK_RULES",
+    "UNKNOWN",
+    "Resource",
+    "RulesError",
+    "Violation",
+    "check_resource",
+    "check_settings",
+    "check_stack",
+    "must_pass",
+    "plain",
+    "warnings",
+]
+
+SETTINGS_RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
+    bounds.platforms_belong,
+    workers.memory_per_slot,
+    workers.limit_fits,
+    workers.limit_near_declared,
+    workers.parity,
+    workers.pods_fit,
+    workers.autoscale_reachable,
+    bounds.kubernetes_supported,
+    bounds.function_range,
+    bounds.cache_fits,
+    bounds.expiry,
+    bounds.budget,
+    bounds.quota,
+)
+
+RESOURCE_RULES: tuple[Callable[[Resource, Settings], Iterator[Violation]], ...] = (
+    public_ingress,
+    open_load_balancer,
+    metadata_v2,
+    least_privilege,
+    instance_declared,
+    group_bounded,
+    function_size,
+    image_by_digest,
+    launch_tags,
+    pod_parity,
+    pod_unprivileged,
+    pod_image_by_digest,
+    version_pinned,
+)
+
+STACK_RULES: tuple[Callable[[Sequence[Resource], Settings], Iterator[Violation]], ...] = (
+    private_buckets,
+    results_protected,
+    owned,
+)
+
+
+class RulesError(ValueError):
+    """A stack was refused; the message holds every violation, one to a line."""
+
+
+def check_settings(settings: Settings, person: Person | None = None, on: date | None = None) -> list[Violation]:
+    """Every violation of a stack's settings, on a day (today).
+
+    Without a person, quotas are not judged and prices are those of the default region. A stack with an unknown
+    instance type is judged no further, because nothing can be computed of it.
+    """
+    case = Case(settings, person, on or datetime.now(UTC).date())
+    unknown = list(bounds.types_known(case))
+    return unknown or [violation for rule in SETTINGS_RULES for violation in rule(case)]
+
+
+def check_resource(type_token: str, name: str, props: Mapping[str, Any], settings: Settings) -> list[Violation]:
+    """Every violation of one resource. `props`: Python or wire names, outputs and all; they are made plain here."""
+    resource = Resource(type_token, name, plain(props))
+    return [violation for rule in RESOURCE_RULES for violation in rule(resource, settings)]
+
+
+def check_stack(resources: Sequence[Resource], settings: Settings) -> list[Violation]:
+    """Every violation that only the whole stack shows: what belongs to a bucket, and tags by the provider."""
+    return [violation for rule in STACK_RULES for violation in rule(resources, settings)]
+
+
+def must_pass(violations: Sequence[Violation]) -> None:
+    """Raises RulesError if there are any."""
+    if violations:
+        count = f"{len(violations)} rule{'s' if len(violations) > 1 else ''} refused"
+        raise RulesError("\n  ".join([count, *(violation.message for violation in violations)]))
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What is stated and not refused: unlike CPU or limits on compared platforms, memory that nothing enforces."""
+    return workers.warnings(Case(settings, None, date.min))

@@ -1,0 +1,34 @@
+"""One stack as the rules over settings see it."""
+
+import functools
+from dataclasses import dataclass
+from datetime import date
+
+from plan import sizing
+from plan.person import Person
+from plan.rules.violation import Violation
+from plan.settings import Settings
+from plan.sizing import Size
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stack's settings, whose quotas it is judged by (None: not judged), and the day."""
+
+    settings: Settings
+    person: Person | None
+    on: date
+
+    @functools.cached_property
+    def sizes(self) -> dict[str, Size]:
+        """Every platform by name, functions included."""
+        return sizing.sizes(self.settings)
+
+    @property
+    def clusters(self) -> list[Size]:
+        """Every platform but the functions."""
+        return [size for name, size in self.sizes.items() if name in self.settings.clusters]
+
+    def refused(self, rule: str, key: str, found: str, wanted: str, fix: str) -> Violation:
+        """A violation at one key of the stack's file."""
+        return Violation(rule, f"Pulumi.{self.settings.stack}.yaml, {key}", found, wanted, fix)
