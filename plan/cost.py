@@ -124,6 +124,12 @@ def modelled_usd(
     return total, on or min((price.checked_on for price in rates.used), default=date.min)
 
 
+def host_usd_per_h(instance_type: str, region: str, on: date | None = None, *, spot: bool = False) -> Decimal:
+    """One instance with its volume and address. Raises as `hourly`."""
+    rates = _Rates(price_table(), region, on, spot)
+    return sum((line.usd_per_h for line in _hosts(rates, "", instance_type, 1)), Decimal(0))
+
+
 _USAGE = {
     "lambda:x86_64": "function_gb_s",
     "lambda:request": "function_requests",
