@@ -96,7 +96,7 @@ def begin(access: Access, base: str, specs: Sequence[FileSpec], query: Query) ->
 def write_file(access: Access, base: str, spec: FileSpec, query: Query) -> FileRecord:
     """Generate one file into place, or keep the one that stands. Memory does not grow with its size.
 
-    Raises OtherData, the endpoint's errors (botocore), OSError of a folder; then no part of the file stays behind.
+    Raises OtherData, the endpoint's errors (botocore), OSError of a folder; then no partial file stays behind.
     """
     kept = kept_record(access, base, spec, query)
     if kept:
