@@ -20,13 +20,17 @@ class PersonError(ValueError):
 
 @dataclass(frozen=True)
 class Person:
-    """Who deploys, from where, and how much they may. vcpu_quota: running On-Demand Standard instances, in vCPU."""
+    """Who deploys, from where, and how much they may. vcpu_quota: running On-Demand Standard instances, in vCPU.
+
+    expires_at: the explicit command that moves a running stack's expiry (UTC, ISO 8601); None leaves it where it is.
+    """
 
     owner: str
     client_cidr: str
     region: str
     vcpu_quota: int
     lambda_concurrency: int
+    expires_at: str | None = None
 
 
 _ASKED = {
@@ -51,6 +55,7 @@ def person(config: Mapping[str, str], environment: Mapping[str, str]) -> Person:
         region=_matching("region", values, r"[a-z]{2}(-[a-z]+)+-\d"),
         vcpu_quota=int(_matching("vcpuQuota", values, r"\d+")),
         lambda_concurrency=int(_matching("lambdaConcurrency", values, r"\d+")),
+        expires_at=_instant(_value("expiresAt", config, environment)),
     )
 
 
@@ -89,4 +94,10 @@ def _cidr(text: str) -> str:
         ) from None
     if world:
         raise PersonError(f"found clientCidr {text!r}, which lets the world in, wanted {_ASKED['clientCidr']}")
+    return text
+
+
+def _instant(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
+        raise PersonError(f"found expiresAt {text!r}, wanted UTC such as 2026-11-21T18:00:00Z; {_how('expiresAt')}")
     return text

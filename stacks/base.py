@@ -13,7 +13,7 @@ from infra.aws.storage import Storage, StorageArgs
 from infra.aws.user_data import RUNTIMES
 from plan.person import Person
 from plan.settings import Settings
-from stacks.judged import judge, tags
+from stacks.judged import judge, judge_stack, tags
 
 IMAGES = ("cluster", "functions")
 
@@ -21,12 +21,13 @@ IMAGES = ("cluster", "functions")
 def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     """Declare the base stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
     region = person.region
-    watch(tags(settings, person), judge(settings, person))
+    declared = watch(tags(settings, person), judge(settings, person))
     here = pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)])
     name = f"breakeven-{settings.stack}"
     storage = Storage(name, StorageArgs(), opts=here)
     images = Images(name, ImagesArgs({image: RUNTIMES / image for image in IMAGES}), opts=here)
     Janitor(f"{name}-janitor", JanitorArgs(region), opts=here)
+    judge_stack(declared, settings)
     return {
         "stack": settings.stack,
         "program": "base",

@@ -1,6 +1,7 @@
 """A stack for hours: clusters at zero, functions, a cache, a driver, and the schedules that end them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -20,7 +21,7 @@ from infra.aws.ray_vms import RayVms
 from plan.person import Person
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, Size, sizes
-from stacks.judged import judge, tags
+from stacks.judged import judge, judge_stack, tags
 
 KINDS: Mapping[str, type[ClusterVms]] = {"ray": RayVms, "dask": DaskVms}
 
@@ -36,7 +37,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     fixed = tags(settings, person)
     expiry = Expiry(stack, ExpiryArgs(stack, settings.ttl_h, person.expires_at, fixed), opts=here)
     carried = {**fixed, "breakeven:expires-at": expiry.at}
-    watch(carried, judge(settings, person))
+    declared = watch(carried, judge(settings, person))
 
     network = Network(stack, NetworkArgs(region, parties(settings), host_types(settings)), opts=here)
     images = base.require_output("images")
@@ -52,15 +53,17 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         repository_arn=images["cluster"].apply(repository_arn),
         tags=carried,
     )
-    clusters = {name: _cluster(settings, name, size[name], site, network, here) for name in settings.clusters}
-    functions = _functions(settings, size[FUNCTIONS], site, images, network, here) if settings.functions else None
-    cache = _cache(settings, site, network, here)
-    driver = _driver(settings, site, network, [*clusters.values(), *([cache] if cache else [])], here)
+    place = _Place(site, network, images, here)
+    clusters = {name: _cluster(settings, name, size[name], place) for name in settings.clusters}
+    functions = _functions(settings, size[FUNCTIONS], place) if settings.functions else None
+    cache = _cache(settings, place)
+    driver = _driver(settings, place, [*clusters.values(), *([cache] if cache else [])])
 
     groups = {f"{name}-{part}": group for name, made in clusters.items() for part, group in _groups(made).items()}
     hosts = {"cache": cache, "driver": driver}
     instances = {name: host.instance_id for name, host in hosts.items() if host is not None}
     EndAtExpiry(f"{stack}-end", EndAtExpiryArgs(stack, region, expiry.at, groups, instances), opts=here)
+    judge_stack(declared, settings)
 
     return {
         "stack": stack,
@@ -80,6 +83,16 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where the parts of one stack are put."""
+
+    site: Site
+    network: Network
+    images: pulumi.Output[Any]
+    opts: pulumi.ResourceOptions
+
+
 def parties(settings: Settings) -> list[Party]:
     """Who lives in the stack's network."""
     engines: list[Party] = sorted({cluster.engine for cluster in settings.clusters.values()})
@@ -96,15 +109,13 @@ def host_types(settings: Settings) -> list[str]:
     return sorted({kind for kind in (*of_clusters, *of_hosts) if kind is not None})
 
 
-def _cluster(
-    settings: Settings, name: str, size: Size, site: Site, network: Network, here: pulumi.ResourceOptions
-) -> ClusterVms:
+def _cluster(settings: Settings, name: str, size: Size, place: _Place) -> ClusterVms:
     cluster = settings.clusters[name]
     if cluster.platform != "ec2" or cluster.instance_type is None:
         raise ValueError(f"stack {settings.stack!r}, clusters.{name}: found platform {cluster.platform!r}, wanted ec2")
     args = ClusterVmsArgs(
-        site=site,
-        security_group_id=network.group_ids[cluster.engine],
+        site=place.site,
+        security_group_id=place.network.group_ids[cluster.engine],
         instance_type=cluster.instance_type,
         head_instance_type=cluster.head_instance_type or cluster.instance_type,
         nodes=size.nodes,
@@ -113,59 +124,46 @@ def _cluster(
         limit_mib=size.limit_mib,
         autoscale=cluster.autoscale,
     )
-    return KINDS[cluster.engine](f"{settings.stack}-{name}", args, opts=here)
+    return KINDS[cluster.engine](f"{settings.stack}-{name}", args, opts=place.opts)
 
 
 def _groups(made: ClusterVms) -> dict[str, pulumi.Output[str]]:
     return {"head": made.head_group, "workers": made.group}
 
 
-def _functions(
-    settings: Settings,
-    size: Size,
-    site: Site,
-    images: pulumi.Output[Any],
-    network: Network,
-    here: pulumi.ResourceOptions,
-) -> LithopsFunctions:
+def _functions(settings: Settings, size: Size, place: _Place) -> LithopsFunctions:
     assert settings.functions is not None
     inside = settings.functions.in_vpc
     args = FunctionsArgs(
         stack=settings.stack,
-        region=site.region,
-        image=images["functions"],
+        region=place.site.region,
+        image=place.images["functions"],
         memory_mib=size.limit_mib,
         timeout_s=settings.functions.timeout_s,
         architecture=settings.functions.architecture,
-        data_bucket=site.data_bucket,
-        working_bucket=site.working_bucket,
-        subnet_ids=network.subnet_ids if inside else (),
-        security_group_ids=[network.group_ids["functions"]] if inside else (),
+        data_bucket=place.site.data_bucket,
+        working_bucket=place.site.working_bucket,
+        subnet_ids=place.network.subnet_ids if inside else (),
+        security_group_ids=[place.network.group_ids["functions"]] if inside else (),
     )
-    return LithopsFunctions(f"{settings.stack}-functions", args, opts=here)
+    return LithopsFunctions(f"{settings.stack}-functions", args, opts=place.opts)
 
 
-def _cache(settings: Settings, site: Site, network: Network, here: pulumi.ResourceOptions) -> CacheHost | None:
+def _cache(settings: Settings, place: _Place) -> CacheHost | None:
     if settings.cache is None:
         return None
     assert settings.cache.instance_type is not None  # plan.rules refuses a cache on ec2 without one
-    group = network.group_ids["cache"]
-    args = CacheHostArgs(site, group, settings.cache.instance_type, settings.cache.max_memory_mib)
-    return CacheHost(f"{settings.stack}-cache", args, opts=here)
+    group = place.network.group_ids["cache"]
+    args = CacheHostArgs(place.site, group, settings.cache.instance_type, settings.cache.max_memory_mib)
+    return CacheHost(f"{settings.stack}-cache", args, opts=place.opts)
 
 
-def _driver(
-    settings: Settings,
-    site: Site,
-    network: Network,
-    opened: list[ClusterVms | CacheHost],
-    here: pulumi.ResourceOptions,
-) -> DriverHost | None:
+def _driver(settings: Settings, place: _Place, opened: list[ClusterVms | CacheHost]) -> DriverHost | None:
     if settings.driver is None:
         return None
     secrets = [part.secret_arn for part in opened]
-    args = DriverHostArgs(site, network.group_ids["driver"], settings.driver.instance_type, secrets)
-    return DriverHost(f"{settings.stack}-driver", args, opts=here)
+    args = DriverHostArgs(place.site, place.network.group_ids["driver"], settings.driver.instance_type, secrets)
+    return DriverHost(f"{settings.stack}-driver", args, opts=place.opts)
 
 
 def _cluster_outputs(settings: Settings, size: Size, made: ClusterVms) -> dict[str, Any]:

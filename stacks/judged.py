@@ -1,32 +1,30 @@
 """What both AWS programs do before their first resource: judge the settings, then tag and judge every resource."""
 
+from collections.abc import Sequence
+
 from infra.aws.guard import Judge
 from plan import rules
 from plan.person import Person
-from plan.rules.violation import Violation
-from plan.rules.wire import Resource
+from plan.rules import Resource
+from plan.rules.tags import OWNER, STACK
 from plan.settings import Settings
 
 
-class Refused(Exception):
-    """A rule refuses the stack or one of its resources; the message has one line per violation."""
-
-
 def judge(settings: Settings, person: Person) -> Judge:
-    """Judge the settings now, and return what judges each resource. Raises Refused."""
-    _refuse(rules.check_settings(settings, person))
+    """Judge the settings now, and return what judges each resource. Raises plan.rules.RulesError."""
+    rules.must_pass(rules.check_settings(settings, person))
 
     def judged(resource: Resource) -> None:
-        _refuse(rules.check_resource(resource, settings))
+        rules.must_pass(rules.check_resource(resource.type, resource.name, resource.props, settings))
 
     return judged
 
 
+def judge_stack(resources: Sequence[Resource], settings: Settings) -> None:
+    """Judge what a program declared as a whole. Raises plan.rules.RulesError."""
+    rules.must_pass(rules.check_stack(resources, settings))
+
+
 def tags(settings: Settings, person: Person) -> dict[str, str]:
     """Whose it is and what it belongs to; a bench stack adds when it ends."""
-    return {"breakeven:stack": settings.stack, "breakeven:owner": person.owner}
-
-
-def _refuse(violations: list[Violation]) -> None:
-    if violations:
-        raise Refused("\n".join(violation.message for violation in violations))
+    return {STACK: settings.stack, OWNER: person.owner}

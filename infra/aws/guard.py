@@ -5,15 +5,19 @@ from typing import Any
 
 import pulumi
 
-from plan.rules.wire import Resource, plain
+from plan.rules import Resource, plain
 
 Judge = Callable[[Resource], None]
 """Called with a resource as the rules see it; raises when one refuses it."""
 
 
-def watch(tags: Mapping[str, pulumi.Input[str]], judge: Judge) -> None:
+def watch(tags: Mapping[str, pulumi.Input[str]], judge: Judge) -> list[Resource]:
     """From here on, every resource of the program gets `tags` where its type has tags, and is judged before it is
-    registered. Arguments that are outputs are judged once they are known, so a preview judges what it can."""
+    registered. Arguments that are outputs are judged once they are known, so a preview judges what it can.
+
+    Returns the list that grows with the program, for the rules over a stack as a whole.
+    """
+    declared: list[Resource] = []
 
     def transform(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
         props = {**args.props, **_tagged(args, tags)}
@@ -22,13 +26,15 @@ def watch(tags: Mapping[str, pulumi.Input[str]], judge: Judge) -> None:
         def seen(known: Mapping[str, Any]) -> Resource:
             return Resource(args.type_, args.name, plain(known), protect=protect)
 
-        judge(seen(props))
+        declared.append(seen(props))
+        judge(declared[-1])
         for key, value in props.items():
             if isinstance(value, pulumi.Output):
                 props[key] = value.apply(_then_judged(judge, seen, {**props}, key))
         return pulumi.ResourceTransformationResult(props, args.opts)
 
     pulumi.runtime.register_stack_transformation(transform)
+    return declared
 
 
 def _then_judged(

@@ -12,10 +12,10 @@ import json
 import os
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import boto3
+import requests
 from botocore.config import Config
 
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
@@ -26,14 +26,13 @@ HEAD_DEADLINE_S = float(os.environ.get("BREAKEVEN_HEAD_DEADLINE_S", "600"))
 
 def fact(path: str) -> str:
     """One item below latest/meta-data."""
-    headers = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
-    ask = urllib.request.Request(f"{METADATA}/latest/api/token", method="PUT", headers=headers)
-    with urllib.request.urlopen(ask, timeout=5) as answer:
-        token = answer.read().decode()
-    headers = {"X-aws-ec2-metadata-token": token}
-    ask = urllib.request.Request(f"{METADATA}/latest/meta-data/{path}", headers=headers)
-    with urllib.request.urlopen(ask, timeout=5) as answer:
-        return str(answer.read().decode())
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
+    token = requests.put(f"{METADATA}/latest/api/token", headers=lifetime, timeout=5)
+    token.raise_for_status()
+    shown = {"X-aws-ec2-metadata-token": token.text}
+    answer = requests.get(f"{METADATA}/latest/meta-data/{path}", headers=shown, timeout=5)
+    answer.raise_for_status()
+    return answer.text
 
 
 def head(group: str) -> str:

@@ -1,0 +1,1 @@
+"""What is up, what is left, and what ends it."""
