@@ -56,7 +56,7 @@ def kube_reserved_mib(max_pods: int) -> int:
 
 
 def kube_reserved_cpu_m(vcpu: int) -> int:
-    """CPU, in thousandths, kept for the kubelet: 6 % of the first core, 1 % of the second, 0.5 % of two, 0.25 % of the rest."""
+    """CPU in thousandths kept for the kubelet: 6 % of one core, 1 % of the next, 0.5 % of two, 0.25 % of the rest."""
     tenths = [600, 100, 50, 50]  # of a thousandth of a core
     return math.ceil((sum(tenths[:vcpu]) + 25 * max(0, vcpu - 4)) / 10)
 

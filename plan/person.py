@@ -7,6 +7,9 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+
+INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 WIDEST_PUBLIC = {4: 16, 6: 32}
 """A public range wider than this prefix is no client's address but a part of the world."""
@@ -98,6 +101,8 @@ def _cidr(text: str) -> str:
 
 
 def _instant(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text):
-        raise PersonError(f"found expiresAt {text!r}, wanted UTC such as 2026-11-21T18:00:00Z; {_how('expiresAt')}")
-    return text
+    try:
+        return datetime.strptime(text, INSTANT).strftime(INSTANT) if text else None
+    except ValueError:
+        wanted = "an instant in UTC such as 2026-11-21T18:00:00Z"
+        raise PersonError(f"found expiresAt {text!r}, wanted {wanted}; {_how('expiresAt')}") from None

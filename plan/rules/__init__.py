@@ -4,9 +4,8 @@ Pure functions on plain values: they run in the program on every `up` (a transfo
 the policy pack, and in pytest. `plan.rules.wire` says what happens to values that are not known yet.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from plan.person import Person
 from plan.rules import bounds, workers
@@ -80,20 +79,19 @@ class RulesError(ValueError):
     """A stack was refused; the message holds every violation, one to a line."""
 
 
-def check_settings(settings: Settings, person: Person | None = None, on: date | None = None) -> list[Violation]:
-    """Every violation of a stack's settings, on a day (today).
+def check_settings(settings: Settings, person: Person | None = None, now: datetime | None = None) -> list[Violation]:
+    """Every violation of a stack's settings; `now` (with its zone) is for expiry and support dates.
 
     Without a person, quotas are not judged and prices are those of the default region. A stack with an unknown
     instance type is judged no further, because nothing can be computed of it.
     """
-    case = Case(settings, person, on or datetime.now(UTC).date())
+    case = Case(settings, person, now or datetime.now(UTC))
     unknown = list(bounds.types_known(case))
     return unknown or [violation for rule in SETTINGS_RULES for violation in rule(case)]
 
 
-def check_resource(type_token: str, name: str, props: Mapping[str, Any], settings: Settings) -> list[Violation]:
-    """Every violation of one resource. `props`: Python or wire names, outputs and all; they are made plain here."""
-    resource = Resource(type_token, name, plain(props))
+def check_resource(resource: Resource, settings: Settings) -> list[Violation]:
+    """Every violation of one resource, whose props have been made `plain`."""
     return [violation for rule in RESOURCE_RULES for violation in rule(resource, settings)]
 
 
@@ -111,4 +109,4 @@ def must_pass(violations: Sequence[Violation]) -> None:
 
 def warnings(settings: Settings) -> list[str]:
     """What is stated and not refused: unlike CPU or limits on compared platforms, memory that nothing enforces."""
-    return workers.warnings(Case(settings, None, date.min))
+    return workers.warnings(Case(settings, None, datetime.now(UTC)))

@@ -1,6 +1,7 @@
 """Rules over what a stack may ask for: the provider's ranges, time, money, quota."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from catalog import eks
 from catalog.instances import UnknownInstanceTypeError, instance
@@ -69,7 +70,7 @@ def kubernetes_supported(case: Case) -> Iterator[Violation]:
         found, wanted = repr(case.settings.kubernetes.version), "a version of catalog/eks_versions.csv"
         yield case.refused("kubernetes-supported", "kubernetes.version", found, wanted, str(error))
         return
-    if version.end_of_standard_support < case.on:
+    if version.end_of_standard_support < case.now.date():
         yield case.refused(
             "kubernetes-supported",
             "kubernetes.version",
@@ -115,6 +116,12 @@ def expiry(case: Case) -> Iterator[Violation]:
         wanted = f"at most {TTL_CAP_H} h"
         fix = "lower it; a running stack is extended by command, not by its file"
         yield case.refused("expiry", "ttlH", f"{case.settings.ttl_h:g} h", wanted, fix)
+    moved = case.person.expires_at if case.person else None
+    latest = case.now + timedelta(hours=TTL_CAP_H)
+    if moved is not None and not case.now < datetime.fromisoformat(moved) <= latest:
+        found, wanted = moved, f"an instant within the next {TTL_CAP_H} h"
+        fix = "move it with `pulumi config set breakeven:expiresAt ...`, or destroy the stack"
+        yield Violation("expiry", "breakeven:expiresAt", found, wanted, fix)
 
 
 def budget(case: Case) -> Iterator[Violation]:

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 from plan import sizing
 from plan.person import Person
@@ -13,11 +13,11 @@ from plan.sizing import Size
 
 @dataclass(frozen=True)
 class Case:
-    """A stack's settings, whose quotas it is judged by (None: not judged), and the day."""
+    """A stack's settings, whose quotas it is judged by (None: not judged), and when."""
 
     settings: Settings
     person: Person | None
-    on: date
+    now: datetime
 
     @functools.cached_property
     def sizes(self) -> dict[str, Size]:

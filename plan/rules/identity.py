@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plan.rules.violation import Violation
-from plan.rules.wire import UNKNOWN, Resource, items
+from plan.rules.wire import UNKNOWN, Resource, at, items
 from plan.settings import Settings
 
 POLICIES = {
@@ -58,7 +58,7 @@ def least_privilege(resource: Resource, settings: Settings) -> Iterator[Violatio
             yield _refused(resource, found, "a policy document", "write it with json.dumps")
             continue
         for statement in items(parsed.get("Statement")):
-            if statement is not UNKNOWN and statement.get("Effect") == "Allow":
+            if isinstance(statement, Mapping) and statement.get("Effect") == "Allow":
                 yield from _statement(resource, statement)
 
 
@@ -72,7 +72,7 @@ def _documents(resource: Resource) -> Iterator[Any]:
         yield found
     if resource.type == "aws:iam/role:Role":
         for inline in items(resource.props.get("inlinePolicies")):
-            yield UNKNOWN if inline is UNKNOWN else inline.get("policy", UNKNOWN)
+            yield at(inline, "policy")
 
 
 def _parsed(document: Any) -> Mapping[str, Any] | None:
@@ -125,11 +125,15 @@ def _conditions(statement: Mapping[str, Any]) -> list[str]:
     """Keys of the conditions that restrict: equal or like something said, and no way round for an absent key."""
     return [
         str(key)
-        for test, pairs in (statement.get("Condition") or {}).items()
+        for test, pairs in _mapping(statement.get("Condition")).items()
         if isinstance(pairs, Mapping) and "Not" not in test and not test.endswith("IfExists")
         for key, value in pairs.items()
         if "*" not in items(value)
     ]
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _principals(statement: Mapping[str, Any]) -> list[Any]:

@@ -48,9 +48,9 @@ def open_load_balancer(resource: Resource, settings: Settings) -> Iterator[Viola
 
 
 def _service(resource: Resource, path: str, spec: Mapping[str, Any]) -> Iterator[Violation]:
-    annotations = at(resource.props, "metadata", "annotations") or at(spec, "annotations") or {}
-    if isinstance(annotations, Mapping) and any(annotations.get(k) == v for k, v in _INTERNAL_SERVICE.items()):
-        return
+    for annotations in (at(resource.props, "metadata", "annotations"), at(spec, "annotations")):
+        if isinstance(annotations, Mapping) and _INTERNAL_SERVICE.items() & annotations.items():
+            return
     ranges = items(at(spec, "loadBalancerSourceRanges"))
     if not ranges:
         wanted = "an internal one, or loadBalancerSourceRanges"

@@ -85,7 +85,8 @@ def _launched(resource: Resource) -> Iterator[tuple[str, Any]]:
         for kind in _LAUNCHED:
             yield f"tagSpecifications for {kind}", given.get(kind)
     elif resource.type == INSTANCE and at(resource.props, "launchTemplate") is None:
-        yield "volumeTags", at(resource.props, "volumeTags") or at(resource.props, "rootBlockDevice", "tags")
+        whole = at(resource.props, "volumeTags")
+        yield "volumeTags", at(resource.props, "rootBlockDevice", "tags") if whole is None else whole
     elif resource.type == GROUP:
         yield "tags of the group", {at(tag, "key"): at(tag, "value") for tag in items(at(resource.props, "tags"))}
 
