@@ -20,6 +20,10 @@ _PRIVATE = [ipaddress.ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12",
 class PersonError(ValueError):
     """A value is missing or cannot be used; the message names the key and both ways to set it."""
 
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
+
 
 @dataclass(frozen=True)
 class Person:
@@ -50,7 +54,8 @@ def person(config: Mapping[str, str], environment: Mapping[str, str]) -> Person:
     found = {key: _value(key, config, environment) for key in _ASKED}
     missing = [key for key, value in found.items() if not value]
     if missing:
-        raise PersonError("; ".join(f"found no {key}, wanted {_ASKED[key]}; {_how(key)}" for key in missing))
+        message = "; ".join(f"found no {key}, wanted {_ASKED[key]}; {_how(key)}" for key in missing)
+        raise PersonError(message, tuple(missing))
     values = {key: str(value) for key, value in found.items()}
     return Person(
         owner=_matching("owner", values, r"[\w.@+-]{1,64}"),

@@ -1,0 +1,43 @@
+"""`python -m plan --stack bench-128`: the stack on paper, without an account. Ends with 1 if a rule refuses it."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import yaml
+from rich.console import Console
+
+from plan.dry_run import dry_run, render
+from plan.person import Person, PersonError, person
+from plan.settings import SettingsError, load
+
+
+@click.command()
+@click.option("--stack", default="dev", show_default=True, help="Name of a Pulumi.<stack>.yaml in this folder.")
+def main(stack: str) -> None:
+    """Nodes, slots, workers, memory, CPU and cost of a stack, and what the rules say. Nothing is deployed."""
+    root = Path.cwd()
+    try:
+        settings = load(stack, root)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    who, unjudged = (None, None) if settings.program == "embedded" else _person(root / f"Pulumi.{stack}.yaml")
+    run = dry_run(settings, who, unjudged)
+    Console().print(render(run), soft_wrap=True)
+    sys.exit(1 if run.violations else 0)
+
+
+def _person(path: Path) -> tuple[Person | None, str | None]:
+    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    try:
+        return person({key: str(value) for key, value in config.items()}, os.environ), None
+    except PersonError as error:
+        said = (
+            f"quotas; {error}" if not error.missing else f"quotas, for want of {', '.join(error.missing)} (Pulumi.yaml)"
+        )
+        return None, said
+
+
+if __name__ == "__main__":
+    main()
