@@ -74,24 +74,17 @@ def _parts(run: DryRun) -> Iterator[RenderableType]:
 
 def _workers(run: DryRun) -> Table:
     # Eighty columns hold it: a pipe has no more, and a cut table says less than none.
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1))
-    table.add_column("platform", no_wrap=True)
-    table.add_column("on", no_wrap=True)
-    for heading in ("nodes", "slots", "workers"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("MiB declared", "MiB limit"):
-        table.add_column(heading, justify="right")
-    table.add_column("held by", no_wrap=True)
-    table.add_column("vCPU each", justify="right")
-    table.add_column("USD/h", justify="right", no_wrap=True)
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    left, right = ("platform", "on", "held\nby"), ("nodes\nx slots", "workers", "declared\nMiB", "limit\nMiB")
+    for heading in (*left[:2], *right, left[2], "vCPU\neach", "USD/h"):
+        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
     for size in run.sizes.values():
         workers = f"{size.workers}" if size.min_workers in (0, size.workers) else f"{size.min_workers}-{size.workers}"
         price = run.usd_per_h.get(size.name)
         table.add_row(
             size.name,
             f"{size.platform} {size.instance_type}" if size.instance_type else size.platform,
-            str(size.nodes or "-"),
-            str(size.slots_per_node) if size.nodes else "-",
+            f"{size.nodes} x {size.slots_per_node}" if size.nodes else "-",
             workers,
             str(size.declared_mib),
             str(size.limit_mib),
