@@ -74,7 +74,7 @@ def _parts(run: DryRun) -> Iterator[RenderableType]:
 
 def _workers(run: DryRun) -> Table:
     # Eighty columns hold it: a pipe has no more, and a cut table says less than none.
-    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=0)
     left, right = ("platform", "on", "held\nby"), ("nodes\nx slots", "workers", "declared\nMiB", "limit\nMiB")
     for heading in (*left[:2], *right, left[2], "vCPU\neach", "USD/h"):
         table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
