@@ -5,6 +5,7 @@ and `stop` drive one part for a caller that orders them itself; `add_nodes` and 
 """
 
 from local.parts import (
+    S3,
     DaskNode,
     DaskScheduler,
     Facts,
@@ -13,12 +14,13 @@ from local.parts import (
     RayHead,
     RayNode,
     Redis,
-    S3,
     part_of,
     to_dict,
 )
+from local.ports import PortTaken
 from local.processes import PartFailed
 from local.scaling import add_nodes, nodes_of, remove_nodes
+from local.state import StateError
 from local.supervisor import Health, check, down, start, status, stop, up
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "Health",
     "Part",
     "PartFailed",
+    "PortTaken",
     "RayHead",
     "RayNode",
     "Redis",
+    "StateError",
     "add_nodes",
     "check",
     "down",

@@ -39,6 +39,8 @@ class FunctionsOutputs(Model):
     timeout_s: int
     runtime: str
     """Lambda: the image by digest. Local: the worker's Python interpreter."""
+    temp_dir: str | None = None
+    """`local` only: what TMPDIR must be when Lithops is first imported, so that what it leaves lies in the stack."""
     namespace: str | None = None
     user_id: str | None = None
     """Lambda: what Lithops must be given as `user_id`, since its last four characters are in the function's name."""
@@ -79,5 +81,7 @@ class Outputs(Model):
     """`local` only: where the supervisor keeps state and logs."""
     worker_python: str | None = None
     """`local` only: the interpreter of the workers, which cannot import this project."""
+    startup_s: dict[str, float] = {}
+    """`local` only: by part, seconds from its start command until it answered."""
     expires_at: str | None = None
     """UTC, ISO 8601; None where nothing costs money."""

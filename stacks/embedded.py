@@ -1,0 +1,143 @@
+"""The embedded stack: the parts of a real one as local processes, with a Pulumi engine or without.
+
+With an engine `program` declares each part as a resource. Without one this module's command line hands the same list to
+the supervisor: python -m stacks.embedded up --stack dev
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import pulumi
+
+import local
+from infra.embedded.composition import outputs, parts
+from infra.embedded.resources import OUTPUTS_FILE, LocalPart, OutputsFile, StateFolder
+from plan.outputs import Outputs
+from plan.rules import check_settings
+from plan.settings import Settings, SettingsError, load
+
+ROOT = Path(__file__).parents[1]
+
+
+def state_dir(stack: str) -> Path:
+    """Where an embedded stack keeps state, logs and data: below the checkout, ignored by git."""
+    return ROOT / ".breakeven" / stack
+
+
+def program(settings: Settings) -> Mapping[str, Any]:
+    """Declare the stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
+    _refuse(settings)
+    where = state_dir(settings.stack)
+    folder = StateFolder(settings.stack, where)
+    declared: dict[str, LocalPart] = {}
+    for part in parts(settings):
+        declared[part.name] = LocalPart(folder, part, {name: declared[name] for name in part.needs})
+    facts = pulumi.Output.all(**{name: resource.facts for name, resource in declared.items()})
+    found = facts.apply(lambda known: outputs(settings, where, known).model_dump_json(by_alias=True, indent=1))
+    OutputsFile(folder, found, list(declared.values()))
+    return {str(field.alias): found.apply(_value(str(field.alias))) for field in Outputs.model_fields.values()}
+
+
+def _value(key: str) -> Any:
+    return lambda document: json.loads(document)[key]
+
+
+def _refuse(settings: Settings) -> None:
+    if violations := check_settings(settings, None):
+        raise SettingsError("\n".join(violation.message for violation in violations))
+
+
+def _embedded(stack: str) -> Settings:
+    settings = load(stack, ROOT)
+    if settings.program != "embedded":
+        raise SettingsError(f"stack {stack!r} is {settings.program}, not embedded: `pulumi up -s {stack}` brings it up")
+    _refuse(settings)
+    return settings
+
+
+@click.group()
+def cli() -> None:
+    """Start, look at, scale and end an embedded stack without a Pulumi engine.
+
+    Example: python -m stacks.embedded up --stack dev
+    """
+
+
+STACK = click.option("--stack", default="dev", show_default=True, help="which Pulumi.<stack>.yaml")
+
+
+@cli.command()
+@STACK
+def up(stack: str) -> None:
+    """Start what is not up, and wait until every part answers. A second `up` changes nothing."""
+    settings = _embedded(stack)
+    where = state_dir(stack)
+    facts = local.up(parts(settings), where, click.echo)
+    _write(settings, where, facts)
+    click.echo(f"stack {stack} is up; `make down STACK={stack}` ends it")
+
+
+@cli.command()
+@STACK
+@click.option("--data", type=click.Choice(["keep", "drop"]), default="keep", show_default=True, help="buckets and logs")
+def down(stack: str, data: str) -> None:
+    """End every process of the stack and remove what it left; data and logs are kept unless told otherwise."""
+    where = state_dir(stack)
+    (where / OUTPUTS_FILE).unlink(missing_ok=True)
+    local.down(where, drop_data=data == "drop", say=click.echo)
+    click.echo(f"stack {stack} is down" + ("" if data == "drop" or not where.exists() else f"; its data stay in {where}"))
+
+
+@cli.command()
+@STACK
+@click.option("--quiet", is_flag=True, help="say nothing; exit code 0 if everything is up, 1 if not")
+def status(stack: str, quiet: bool) -> None:
+    """What runs, and where."""
+    found = local.status(state_dir(stack))
+    if not quiet:
+        for name, facts in found.items():
+            click.echo(f"{name:14} {facts['health']:10} {facts.get('address') or ''}")
+        if not found:
+            click.echo(f"stack {stack} is down; `make up STACK={stack}` starts it")
+    sys.exit(0 if found and all(facts["health"] == "up" for facts in found.values()) else 1)
+
+
+@cli.command()
+@STACK
+@click.option("--cluster", required=True, help="which of the stack's clusters")
+@click.option("--nodes", type=click.IntRange(min=0), required=True, help="worker nodes wanted")
+@click.option("--slots", type=click.IntRange(min=1), help="slots of each; default: as the stack declares. All nodes anew")
+def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
+    """Bring a running cluster to that many worker nodes; for sessions. The next `up` brings the declared number back."""
+    settings = _embedded(stack)
+    where = state_dir(stack)
+    if cluster not in settings.clusters:
+        raise click.ClickException(f"stack {stack!r} has no cluster {cluster!r}, wanted one of {[*settings.clusters]}")
+    declared = next(part for part in parts(settings) if part.name == f"{cluster}-node-0")
+    assert isinstance(declared, local.RayNode | local.DaskNode)
+    wanted = replace(declared, slots=slots or declared.slots)
+    there = local.nodes_of(cluster, where)
+    if any(part.slots != wanted.slots for part in there):
+        local.remove_nodes(cluster, len(there), where, click.echo)
+        there = []
+    if len(there) > nodes:
+        local.remove_nodes(cluster, len(there) - nodes, where, click.echo)
+    elif len(there) < nodes:
+        local.add_nodes(wanted, nodes - len(there), where, click.echo)
+
+
+def _write(settings: Settings, where: Path, facts: Mapping[str, Mapping[str, Any]]) -> None:
+    document = outputs(settings, where, facts).model_dump_json(by_alias=True, indent=1)
+    (where / OUTPUTS_FILE).write_text(document)
+
+
+if __name__ == "__main__":
+    try:
+        cli()
+    except (SettingsError, local.PartFailed, local.StateError, local.PortTaken, ValueError) as error:
+        sys.exit(f"error: {error}")
