@@ -101,8 +101,8 @@ class PriceTable:
             return f"{where} on {on}; the earliest known is of {first}: ask for a later date"
         priced = {name for found, reach, name in self._by_item if found == provider and reach in (region, ANY_REGION)}
         near = difflib.get_close_matches(item, priced, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}{hint} Add a row with its source to catalog/prices.csv, or run make prices"
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{where}{hint}; add a row with its source to catalog/prices.csv, or run make prices"
 
 
 @dataclass(frozen=True)

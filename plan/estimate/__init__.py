@@ -121,7 +121,7 @@ class _Target:
         made = model.run(reader, work, values, self.timeout_s or np.inf, simulate=draw is None)
         read_s = made.seconds * late * (values["first_run_factor"] if cold else 1.0)
         cluster = {} if self.size.engine == "lithops" else _billed(self.size)
-        billed_s, calls = (made.tasks * made.task_s, made.tasks) if self.functions else (0.0, 0)
+        billed_s, calls = (made.tasks * made.task_mean_s, made.tasks) if self.functions else (0.0, 0)
         spans = [*model.startup(self.size, p), Phase("run", read_s, **cluster, function_s=billed_s, calls=calls)]
         run_s = read_s
         if work.kept is not None:

@@ -4,6 +4,7 @@ A row holds for an engine and a platform, `*` for any; the most specific row win
 """
 
 import csv
+import functools
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,17 +47,19 @@ class Parameters:
 
     def overlaid(self, rows: Iterable[Parameter]) -> "Parameters":
         """These parameters with `rows` in place of those of the same name, engine and platform."""
-        merged = {(row.name, row.engine, row.platform): row for row in (*self.rows, *rows)}
-        return Parameters(tuple(merged.values()))
+        return Parameters(tuple(Parameters((*self.rows, *rows))._by_key.values()))
+
+    @functools.cached_property
+    def _by_key(self) -> dict[tuple[str, str, str], Parameter]:
+        return {(row.name, row.engine, row.platform): row for row in self.rows}
 
     def find(self, name: str, engine: str, platform: str) -> Parameter:
         """The most specific row; engine counts before platform. Raises ParameterMissing."""
         for key in ((engine, platform), (engine, ANY), (ANY, platform), (ANY, ANY)):
-            for row in self.rows:
-                if row.name == name and (row.engine, row.platform) == key:
-                    return row
+            if (row := self._by_key.get((name, *key))) is not None:
+                return row
         raise ParameterMissing(
-            f"no {name!r} for {engine} on {platform}; measure it (python -m bench.calibrate makes an overlay from rows) "
+            f"no {name!r} for {engine} on {platform}; measure it (bench.calibrate makes an overlay from rows) "
             "or add a row with its source to catalog/parameters.csv"
         )
 
@@ -72,10 +75,13 @@ class Draws:
 
     def __getitem__(self, name: str) -> float:
         row = self.parameters.find(name, self.engine, self.platform)
-        if self.draw is None or row.low == row.high:
-            return row.value
-        seed = [zlib.crc32(f"{name} {row.engine} {row.platform}".encode()), self.draw]
-        return float(np.random.default_rng(seed).triangular(row.low, row.value, row.high))
+        return row.value if self.draw is None or row.low == row.high else _drawn(row, self.draw)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _drawn(row: Parameter, draw: int) -> float:
+    seed = [zlib.crc32(f"{row.name} {row.engine} {row.platform}".encode()), draw]
+    return float(np.random.default_rng(seed).triangular(row.low, row.value, row.high))
 
 
 def read(path: Path = PARAMETERS_CSV) -> Parameters:

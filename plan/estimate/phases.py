@@ -59,11 +59,15 @@ class Phase:
 
 @dataclass(frozen=True)
 class Run:
-    """The timed part. loads: seconds for which each server is busy, the workers among them; the longest decides."""
+    """The timed part. loads: seconds for which each server is busy, the workers among them; the longest decides.
+
+    task_s is what one task needs, task_mean_s what it takes while all wait for what they share: that is billed.
+    """
 
     seconds: float
     tasks: int
     task_s: float
+    task_mean_s: float
     loads: Mapping[str, float]
     closed_s: float
 
@@ -88,9 +92,10 @@ def startup(size: Size, p: Values) -> list[Phase]:
     if size.platform == "eks":
         nodes_s = p["nodes_start_s"] if size.min_workers < size.workers else 0.0
         return [Phase("nodes and pods", nodes_s + p["pods_start_s"], nodes=size.nodes)]
+    late = " (held up by the rate at which EC2 launches)" if size.nodes > p["launch_burst"] else ""
     return [
         Phase("head", p["head_start_s"], heads=1),
-        Phase("workers", workers_start_s(size.nodes, p), nodes=size.nodes, heads=1),
+        Phase(f"workers{late}", workers_start_s(size.nodes, p), nodes=size.nodes, heads=1),
     ]
 
 
@@ -121,7 +126,8 @@ def run(size: Size, work: Work, p: Values, timeout_s: float = math.inf, *, simul
     if simulate and (late := _late(size, loads, p)) is not None:
         servers = [loads[DISPATCH] / tasks, *([loads["requests of one prefix"] / tasks] if megabytes else [])]
         seconds = max(queueing.makespan_s(late, tasks, task_s * straggle, servers), *loads.values())
-    return Run(seconds + calls_s, tasks, task_s, loads, closed_s + calls_s)
+    shared_s = max((load for name, load in loads.items() if name not in (WORKERS, DISPATCH)), default=0.0)
+    return Run(seconds + calls_s, tasks, task_s, max(task_s, shared_s / waves), loads, closed_s + calls_s)
 
 
 def sort_s(size: Size, work: Work, p: Values) -> float:

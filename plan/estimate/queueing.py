@@ -1,8 +1,12 @@
 """Simulation of what a closed form cannot say: workers that come one by one, tasks that queue for shared servers."""
 
+import math
 from collections.abc import Generator, Sequence
 
 import simpy
+
+MAX_WORKERS = 1000
+"""More are simulated in groups that come, take and finish together, so that 10,000 workers take a second."""
 
 
 def makespan_s(ready_s: Sequence[float], tasks: int, task_s: float, serial_s: Sequence[float] = ()) -> float:
@@ -14,6 +18,9 @@ def makespan_s(ready_s: Sequence[float], tasks: int, task_s: float, serial_s: Se
     """
     if not ready_s or tasks < 1:
         raise ValueError(f"found {len(ready_s)} workers and {tasks} tasks, wanted one or more of each")
+    together = math.ceil(len(ready_s) / MAX_WORKERS)
+    ready_s, tasks = ready_s[::together], math.ceil(tasks / together)
+    serial_s = [seconds * together for seconds in serial_s]
     world = simpy.Environment()
     servers = [(simpy.Resource(world, capacity=1), seconds) for seconds in serial_s]
     left, done_s = tasks, 0.0

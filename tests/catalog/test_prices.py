@@ -19,7 +19,7 @@ def made(tmp_path: Path, *rows: str) -> Path:
 
 
 def test_item_without_a_price_names_item_and_region() -> None:
-    with pytest.raises(PriceMissing, match=r"'ec2:m6i.larg' in us-east-1; did you mean 'ec2:m6i.large'"):
+    with pytest.raises(PriceMissing, match=r"'ec2:m6i.larg' in us-east-1 .did you mean 'ec2:m6i.large'"):
         table().price("ec2:m6i.larg", "us-east-1")
 
 
