@@ -41,7 +41,7 @@ def choose(part: str, wanted: int, before: int | None) -> int:
 def _holder(port: int) -> str:
     with suppress(psutil.Error):  # other users' processes are hidden, and on some systems all
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
                 return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return "a process that this user may not see"
 

@@ -5,6 +5,7 @@ is the state folder and the part. That finds what the tree and the process group
 """
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from local.state import Identity
 
 MARK = "BREAKEVEN_STACK"
 PART = "BREAKEVEN_PART"
+KILL_DEADLINE_S = 15
+
 T = TypeVar("T")
 
 
@@ -96,36 +99,59 @@ def _same_files(pid: int) -> bool:
         return True
 
 
-def end(identity: Identity | None, root: Path, part: str | None, grace_s: float, deadline_s: float = 15.0) -> int:
+def end(identity: Identity | None, root: Path, part: str | None, grace_s: float = 0.0, shm: Sequence[str] = ()) -> int:
     """Ends a part: its first process is asked and given `grace_s`, then whatever still carries its mark is killed.
 
-    Returns how many were ended. Raises PartFailed if one survives the deadline.
+    `shm` are segments it is known to have made: those and what its processes map now are removed. Returns how many
+    processes were ended. Raises PartFailed if one outlives SIGKILL.
     """
-    first = find(identity)
-    ended: set[int] = set()
-    if first is not None:
-        tree = [first, *_children(first)]
-        ended |= {process.pid for process in tree}
-        if grace_s > 0:
-            with suppress(psutil.NoSuchProcess):
-                first.terminate()
-            psutil.wait_procs(tree, timeout=grace_s)
-        _kill(tree)
-    until = time.monotonic() + deadline_s
-    # Several passes: a process may fork between the look and the kill.
-    while rest := marked(root, part):
+    tree = tree_of(identity)
+    first = tree[0] if tree else None
+    tree += [process for process in marked(root, part) if process not in tree]
+    segments = {*shm, *shared_memory(tree)}
+    ended = {process.pid for process in tree}
+    if first and grace_s > 0:
+        with suppress(psutil.NoSuchProcess):
+            first.terminate()
+        psutil.wait_procs(tree, timeout=grace_s)
+    _kill(tree)
+    until = time.monotonic() + KILL_DEADLINE_S
+    while rest := marked(root, part):  # a process may have forked between the look and the kill
         ended |= {process.pid for process in rest}
         _kill(rest)
         if time.monotonic() > until:
-            names = ", ".join(f"{process.pid}" for process in rest)
-            raise PartFailed(f"{part or root}: processes {names} outlived SIGKILL for {deadline_s:.0f} s")
+            names = ", ".join(str(process.pid) for process in rest)
+            raise PartFailed(f"{part or root}: processes {names} outlived SIGKILL for {KILL_DEADLINE_S} s")
+    for name in segments:
+        Path(name).unlink(missing_ok=True)
     return len(ended)
 
 
+def shared_memory(tree: Sequence[psutil.Process]) -> list[str]:
+    """Named segments that these processes map and that exist: multiprocessing's semaphores outlive a killed owner.
+
+    Empty where there is no /proc.
+    """
+    names: set[str] = set()
+    for process in tree:
+        with suppress(OSError):
+            names |= set(
+                re.findall(r" (/dev/shm/[^\s/]+)$", Path(f"/proc/{process.pid}/maps").read_text(), re.MULTILINE)
+            )
+    return sorted(name for name in names if os.path.exists(name))
+
+
+def tree_of(identity: Identity | None) -> list[psutil.Process]:
+    """The process that was started and its descendants, as far as they run."""
+    first = find(identity)
+    return [first, *_children(first)] if first else []
+
+
 def _children(process: psutil.Process) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return process.children(recursive=True)
-    return []
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

@@ -6,6 +6,8 @@ logs/<part>.log     output of each part, begun anew at each start
 secrets/            keys, 0600 each; facts name the file, never the value
 run/                configuration and readiness files of running parts
 worker-env/         the interpreter of the workers
+temp                link to the folder of temporary files, which is elsewhere
+locks/              one per thing that only one `up` or `down` may do at a time
 """
 
 import hashlib
@@ -31,7 +33,7 @@ class StateError(RuntimeError):
 
 @dataclass(frozen=True)
 class Identity:
-    """A process as itself: a pid is given again, a pid with its start time is not, and neither outlives a boot."""
+    """A process as itself: a pid is used again, a pid with its start time is not, and neither outlives a boot."""
 
     pid: int
     created: float
@@ -46,6 +48,8 @@ class Record:
     ready: bool
     identity: Identity | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    shm: list[str] = field(default_factory=list)
+    """Shared-memory segments seen when it was ready: if it is killed from outside, nothing else tells of them."""
     needs: dict[str, float] = field(default_factory=dict)
     """When each needed part's process began: another time, and this part runs for one that is gone."""
 
@@ -62,9 +66,15 @@ class Place:
 
     @property
     def temp(self) -> Path:
-        """Short, since Ray's Unix sockets lie below it; named after the folder and the user, so that `down` finds it."""
+        """Short, since Ray's Unix sockets lie below it. A link in the state folder keeps it when TMPDIR changes."""
+        if self.link.is_symlink():
+            return Path(os.readlink(self.link))
         key = hashlib.sha256(f"{os.getuid()}:{self.root}".encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()).resolve() / f"breakeven-{key}"
+
+    @property
+    def link(self) -> Path:
+        return self.root / "temp"
 
     @property
     def data(self) -> Path:
@@ -89,6 +99,8 @@ class Place:
             folder.mkdir(parents=True, exist_ok=True)
         (self.root / "secrets").chmod(0o700)
         self.temp.mkdir(mode=0o700, exist_ok=True)
+        if not self.link.is_symlink():
+            self.link.symlink_to(self.temp)
         if self.temp.is_symlink() or self.temp.stat().st_uid != os.getuid():
             raise StateError(f"{self.temp} belongs to another user; remove it, or set TMPDIR to a folder of your own")
 

@@ -5,7 +5,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ALL_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ description, `stale` runs for a part it needs that has been started anew."""
 
 Say = Callable[[str], None]
 HIDDEN_PREFIXES = ("AWS_", "DASK_", "LITHOPS_", "PULUMI_", "PYTHON", "RAY_")
-"""Of the caller's environment: settings and keys that are not for the parts, which must run the same from every shell."""
+"""Of the caller's environment: settings and keys that are not for the parts; these run the same from every shell."""
 
 
 def _silent(line: str) -> None:
@@ -58,8 +58,13 @@ def _health(part: Part | None, name: str, place: Place, records: dict[str, Recor
         return "gone"
     if part is not None and to_dict(part) != record.part:
         return "different"
-    now = {need: other.identity.created for need in record.needs if (other := records.get(need)) and other.identity}
-    return "up" if now == record.needs else "stale"
+    return "up" if _began(record.needs, records) == record.needs else "stale"
+
+
+def _began(needs: Iterable[str], records: dict[str, Record]) -> dict[str, float]:
+    """When the process of each needed part began."""
+    found = {need: records[need].identity for need in needs if need in records}
+    return {need: identity.created for need, identity in found.items() if identity}
 
 
 def start(
@@ -67,8 +72,9 @@ def start(
 ) -> Facts:
     """Starts a part whose needs are up, and waits until it answers a real request; a part that is up is left alone.
 
-    What is left of an earlier process of the part is ended first. Raises PartFailed with the log's tail if it does not come
-    up, PortTaken if the port that it asks for is in use, Interrupted once `cancelled` says so; each leaves it not running.
+    What is left of an earlier process of the part is ended first. Raises PartFailed with the log's tail if it does not
+    come up, PortTaken if the port that it asks for is in use, Interrupted once `cancelled` says so; each leaves it not
+    running.
     """
     place = Place.of(state_dir)
     place.make()
@@ -77,14 +83,14 @@ def start(
         before = records.get(part.name)
         if before and _health(part, part.name, place, records) == "up":
             return dict(before.facts)
-        _end(place, part.name, before, grace_s=0)
+        _end(place, part.name, before)
         for need in part.needs:
             if _health(None, need, place, records) != "up":
                 raise PartFailed(f"{part.name} needs {need}, which is not up; start {need} first")
         try:
             return _start(part, place, records, say, cancelled)
         except BaseException:
-            _end(place, part.name, state.read(place).get(part.name), grace_s=0)
+            _end(place, part.name, state.read(place).get(part.name))
             raise
 
 
@@ -93,15 +99,16 @@ def _start(part: Part, place: Place, records: dict[str, Record], say: Say, cance
     worker_env.make(place)
     before = records.get(part.name)
     has_port = "port" in part.__dataclass_fields__
-    port = ports.choose(part.name, part.port, before and before.facts.get("port")) if has_port else 0
+    last_port = before.facts.get("port") if before else None  # kept if free, so that addresses outlive a repair
+    port = ports.choose(part.name, part.port, last_port) if has_port else 0
     place.run(f"{part.name}.ready").unlink(missing_ok=True)
     launch = part.launch(place, port, {need: records[need].facts for need in part.needs})
     facts: dict[str, FactValue] = {"kind": to_dict(part)["kind"], **launch.facts}
     if has_port:
         facts |= {"host": ports.LOOPBACK, "port": port}
-    needs = {need: records[need].identity.created for need in part.needs if records[need].identity}  # type: ignore[union-attr]
+    needs = _began(part.needs, records)
     if not launch.command:
-        state.update(place, part.name, Record(to_dict(part), ready=True, facts=facts, needs=needs))
+        state.update(place, part.name, Record(to_dict(part), True, facts=facts, needs=needs))
         say(f"{part.name} ready")
         return facts
 
@@ -109,7 +116,7 @@ def _start(part: Part, place: Place, records: dict[str, Record], say: Say, cance
     (place.temp / part.name).mkdir(exist_ok=True)
     process, identity = processes.spawn(launch.command, _environment(place, part.name, launch), place.root, log)
     facts |= {"pid": process.pid, "log_at": str(log)}
-    state.update(place, part.name, Record(to_dict(part), ready=False, identity=identity, facts=facts, needs=needs))
+    state.update(place, part.name, Record(to_dict(part), False, identity, facts, needs=needs))
     if launch.cgroup_mib is not None:
         facts |= _limit(place, part.name, launch.cgroup_mib, process.pid)
     try:
@@ -120,7 +127,8 @@ def _start(part: Part, place: Place, records: dict[str, Record], say: Say, cance
         cause = f"was not ready within {launch.deadline_s:.0f} s"
     else:
         facts["startup_s"] = round(time.monotonic() - began, 2)
-        state.update(place, part.name, Record(to_dict(part), ready=True, identity=identity, facts=facts, needs=needs))
+        shm = processes.shared_memory(processes.tree_of(identity))
+        state.update(place, part.name, Record(to_dict(part), True, identity, facts, shm, needs))
         say(f"{part.name} ready in {facts['startup_s']} s")
         return facts
     raise PartFailed(f"{part.name} {cause}; the end of {log}:\n{processes.tail(log)}")
@@ -143,7 +151,7 @@ def _limit(place: Place, name: str, cgroup_mib: int, pid: int) -> Facts:
 
 
 def stop(part: Part | str, state_dir: Path | str, say: Say = _silent, grace_s: float = 2.0) -> None:
-    """Ends a part and all that came from it. A part that never ran is fine; data are kept."""
+    """Ends a part and all that came from it: asks, waits `grace_s`, kills. Data are kept."""
     place = Place.of(state_dir)
     name = part if isinstance(part, str) else part.name
     if not place.root.exists():
@@ -155,8 +163,9 @@ def stop(part: Part | str, state_dir: Path | str, say: Say = _silent, grace_s: f
         say(f"{name} ended")
 
 
-def _end(place: Place, name: str, record: Record | None, grace_s: float) -> None:
-    processes.end(record.identity if record else None, place.root, name, grace_s)
+def _end(place: Place, name: str, record: Record | None, grace_s: float = 0.0) -> None:
+    identity, shm = (record.identity, record.shm) if record else (None, [])
+    processes.end(identity, place.root, name, grace_s, shm)
     limits.remove_cgroup(limits.cgroup_of(place, name))
     shutil.rmtree(place.temp / name, ignore_errors=True)
     place.run(f"{name}.ready").unlink(missing_ok=True)
@@ -165,10 +174,10 @@ def _end(place: Place, name: str, record: Record | None, grace_s: float) -> None
 
 
 def up(parts: Sequence[Part], state_dir: Path | str, say: Say = _silent) -> dict[str, Facts]:
-    """Brings the stack to exactly `parts`: starts what is not up, in parallel where nothing is needed first; ends the rest.
+    """Brings the stack to exactly `parts`: starts what is not up, in parallel where it can; ends what the list lacks.
 
-    Parts that are up are left alone. On a failure, or SIGINT or SIGTERM, what this call started is ended again. Returns the
-    facts by part name. Raises ValueError on a list that cannot be, and what `start` raises.
+    Parts that are up are left alone. On a failure, or SIGINT or SIGTERM, what this call started is ended again. Returns
+    the facts by part name. Raises ValueError on a list that cannot be, and what `start` raises.
     """
     _refuse_impossible(parts)
     place = Place.of(state_dir)
@@ -230,8 +239,8 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
     with state.held(place, "stack"), _uninterrupted():
         records = state.read(place)
         with ThreadPoolExecutor(max(1, len(records))) as pool:
-            list(pool.map(lambda name: stop(name, place.root, say), reversed(records)))
-        strays = processes.end(None, place.root, None, grace_s=0)
+            list(pool.map(lambda name: stop(name, place.root, say, grace_s=0), reversed(records)))
+        strays = processes.end(None, place.root, None)
         if strays:
             say(f"ended {strays} more processes of this stack")
         for group in limits.left_cgroups(place):
@@ -243,7 +252,8 @@ def _remove_folders(place: Place, drop_data: bool) -> None:
     shutil.rmtree(place.temp, ignore_errors=True)
     for folder in ("run", "secrets", "worker-env"):
         shutil.rmtree(place.root / folder, ignore_errors=True)
-    (place.root / "state.json").unlink(missing_ok=True)
+    for file in (place.root / "state.json", place.link):
+        file.unlink(missing_ok=True)
     if drop_data:
         shutil.rmtree(place.root, ignore_errors=True)
 

@@ -8,7 +8,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from local.state import Place
+from local.state import Place, held
 
 
 def make(place: Place) -> None:
@@ -19,5 +19,7 @@ def make(place: Place) -> None:
     names = Path(own) / "packages.pth"
     if names.exists() and names.read_text() == packages and place.worker_python.exists():
         return
-    venv.EnvBuilder(with_pip=False, symlinks=True, clear=True).create(root)
-    names.write_text(packages)
+    with held(place, "worker-env"):
+        if not names.exists():  # another start may have made it meanwhile
+            venv.EnvBuilder(with_pip=False, symlinks=True, clear=True).create(root)
+        names.write_text(packages)

@@ -22,8 +22,22 @@ KINDS: dict[str, type[Part]] = {
     "functions": FunctionPool,
 }
 
-__all__ = ["KINDS", "S3", "DaskNode", "DaskScheduler", "FactValue", "Facts", "FunctionPool", "Launch", "Part", "RayHead", "RayNode",
-           "Redis", "part_of", "to_dict"]  # fmt: skip
+__all__ = [
+    "KINDS",
+    "S3",
+    "DaskNode",
+    "DaskScheduler",
+    "FactValue",
+    "Facts",
+    "FunctionPool",
+    "Launch",
+    "Part",
+    "RayHead",
+    "RayNode",
+    "Redis",
+    "part_of",
+    "to_dict",
+]
 
 
 def to_dict(part: Part) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class FunctionPool:
         temp.mkdir(exist_ok=True)
         group = limits.make_cgroup(place, self.name, self.workers * self.memory_mib)
         interpreter = place.run(f"{self.name}-python")
-        interpreter.write_text(_script(place, self.name, group and str(group)))
+        interpreter.write_text(_script(place, self.name, str(group) if group else None))
         interpreter.chmod(0o755)
         facts: Facts = {
             "workers": self.workers,
@@ -41,7 +41,7 @@ class FunctionPool:
 
 
 def _script(place: Place, name: str, cgroup: str | None) -> str:
-    """An interpreter of the workers that joins the pool's cgroup and carries the stack's mark, so that `down` finds it."""
+    """The workers' interpreter, in the pool's cgroup and with the stack's mark, by which `down` finds it."""
     join = f"echo $$ > {shlex.quote(cgroup + '/cgroup.procs')} || exit 70\n" if cgroup else ""
     return (
         "#!/bin/sh\n"

@@ -12,8 +12,8 @@ Facts = dict[str, FactValue]
 class Launch:
     """How to start a part. An empty command is a part without a process.
 
-    `ready` makes a real request and returns what it learnt as facts, or None while there is no answer. `alive` is the
-    quick form of it for a part that has been ready: no import, no credentials.
+    `ready` makes a real request and returns what it learnt as facts, or None while there is no answer. `cgroup_mib`
+    asks for the process and its descendants to be held to that much memory where a cgroup can be made.
     """
 
     command: list[str]
@@ -21,5 +21,4 @@ class Launch:
     ready: Callable[[], Facts | None]
     env: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float = 60.0
-    grace_s: float = 2.0
     cgroup_mib: int | None = None

@@ -17,10 +17,13 @@ SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_s
 
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
-    # Despite its name: 0 makes Ray call this machine by its loopback address, so that every port is bound there. With
-    # the default each server of a node that is not 127.0.0.1 binds all interfaces (ray 2.60, services.get_node_ip_address).
+    # Despite its name: 0 makes Ray call this machine by its loopback address, so that every port is bound there. By
+    # default 127.0.0.1 is replaced by the machine's outer address, and a node that has any other address than 127.0.0.1
+    # listens on all interfaces (ray 2.60, services.resolve_ip_for_localhost).
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's processes retitle themselves and would overwrite the environment by which the supervisor knows them.
+    "SPT_NOENV": "1",
 }
 """What a process needs to join or drive this cluster, with RAY_AUTH_TOKEN_PATH."""
 
@@ -37,7 +40,7 @@ class RayHead:
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
         at = place.secret(f"{self.name}.token")
         secret(at, lambda: secrets.token_hex(32))
-        return _node(place, self.name, at, self.object_store_mib, ["--head", "--gcs-port", str(port)],
+        return _node(place, self, at, ["--head", "--gcs-port", str(port)],
                      {"address": f"{LOOPBACK}:{port}"})  # fmt: skip
 
 
@@ -70,10 +73,11 @@ class RayNode:
             "cgroup_mib": memory_mib + self.object_store_mib + RAY_OWN_MIB,
             "memory_enforced_by": "none",
         }
-        return _node(place, self.name, Path(str(head["secret_at"])), self.object_store_mib, options, facts)
+        return _node(place, self, Path(str(head["secret_at"])), options, facts)
 
 
-def _node(place: Place, name: str, token_at: Path, store_mib: int, options: list[str], facts: Facts) -> Launch:
+def _node(place: Place, part: RayHead | RayNode, token_at: Path, options: list[str], facts: Facts) -> Launch:
+    name = part.name
     # A folder of its own: nodes that start together in one folder pick the same socket names.
     temp = place.temp / name
     if len(str(temp)) + SOCKET_BELOW > SOCKET_PATH_MAX:
@@ -83,12 +87,11 @@ def _node(place: Place, name: str, token_at: Path, store_mib: int, options: list
     told = place.run(f"{name}.ready")
     cgroup_mib = facts.pop("cgroup_mib", None)
     command = [str(place.worker_python), str(RUNNER), "--temp-dir", str(temp), "--ready-file", str(told),
-               "--object-store-mib", str(store_mib), *options]  # fmt: skip
+               "--object-store-mib", str(part.object_store_mib), *options]  # fmt: skip
     return Launch(
         command=command,
         facts=facts | {"secret_at": str(token_at)},
         ready=lambda: read_ready(told),
         env=ENVIRONMENT | {"RAY_AUTH_TOKEN_PATH": str(token_at), "PYTHONSAFEPATH": "1"},
-        grace_s=0,  # asked politely, a raylet drains for seconds; killed, it leaves nothing but its folder
         cgroup_mib=int(cgroup_mib) if cgroup_mib else None,
     )

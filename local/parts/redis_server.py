@@ -27,7 +27,9 @@ class Redis:
         write_private(
             conf,
             f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\nmaxmemory {self.maxmemory_mib}mb\n"
-            f'maxmemory-policy {self.policy}\nsave ""\nappendonly no\ndaemonize no\n',  # a cache: nothing to keep
+            f'maxmemory-policy {self.policy}\nsave ""\nappendonly no\ndaemonize no\n'  # a cache: nothing to keep
+            # A new title would overwrite the environment by which the supervisor knows its processes.
+            "set-proc-title no\n",
         )
         facts: Facts = {
             "address": f"redis://{LOOPBACK}:{port}/0",

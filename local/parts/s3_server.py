@@ -5,6 +5,7 @@ import secrets
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.parts.launch import Facts, Launch
 from local.ports import LOOPBACK
@@ -38,7 +39,7 @@ class S3:
 
         return Launch(
             command=command,
-            # In the environment, not the command line: that can be read by every user. Quoted, since rclone reads a list.
+            # In the environment, not the command line: that is for all to read. Quoted, since rclone reads a list.
             env={"RCLONE_AUTH_KEY": f'"{keys["accessKeyId"]},{keys["secretAccessKey"]}"'},
             facts={"address": endpoint, "secret_at": str(at)},
             ready=ready,
@@ -54,7 +55,7 @@ def _buckets(endpoint: str, keys: dict[str, str]) -> set[str]:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    client = botocore.session.Session().create_client(
+    client: Any = botocore.session.Session().create_client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=keys["accessKeyId"],
         aws_secret_access_key=keys["secretAccessKey"],
         config=Config(connect_timeout=1, read_timeout=5, retries={"max_attempts": 0}, proxies={}),

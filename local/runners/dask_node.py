@@ -1,7 +1,7 @@
 """Runs a Dask scheduler, or one node's nannies and workers, in the foreground on loopback.
 
-Run by path with the workers' interpreter; imports distributed only. It is the documented Python form of `dask scheduler`
-and `dask worker --nanny`, which lets it tell when the scheduler counts every worker of the node.
+Run by path with the workers' interpreter; imports distributed only. It is the documented Python form of
+`dask scheduler` and `dask worker --nanny`, which lets it tell when the scheduler counts every worker of the node.
 """
 
 import argparse
@@ -49,7 +49,7 @@ async def main() -> None:
             ]  # fmt: skip
             await asyncio.gather(*(running.enter_async_context(nanny) for nanny in nannies))
         # Asked over the wire, as a client would: the scheduler answers and counts these workers.
-        async with rpc(address) as remote:
+        async with rpc(address) as remote:  # type: ignore[no-untyped-call]
             while not names <= {worker["name"] for worker in (await remote.identity(n_workers=-1))["workers"].values()}:
                 await asyncio.sleep(0.05)
         partial = given.ready_file.with_suffix(".partial")

@@ -1,9 +1,9 @@
 """Runs one Ray node in the foreground, as `ray start --block` does, on loopback and with less around it.
 
-Run by path with the workers' interpreter; imports Ray only. Differences from the command (ray 2.60, scripts.start), which
-refuses loopback for a worker node: the address is 127.0.0.1, no API server, log monitor, autoscaler monitor or client
-server is started, and the node's agent is the one of an installation without dashboard. Python packages shipped with a
-job (runtime_env) work: another agent does them.
+Run by path with the workers' interpreter; imports Ray only. The command itself (ray 2.60, scripts.start) refuses
+loopback for a worker node. Here the address is 127.0.0.1; no API server, log monitor, autoscaler monitor or client
+server is started, and the node's agent is the one of an installation without dashboard. Python packages shipped with
+a job (runtime_env) work: another agent does them.
 """
 
 import argparse
@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-import ray
 from ray._private import services, utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 from ray._private.resource_isolation_config import ResourceIsolationConfig
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
 MIB = 2**20
 
@@ -48,13 +48,13 @@ def main() -> None:
         object_store_memory=given.object_store_mib * MIB,
         temp_dir=given.temp_dir,
         include_dashboard=False,
-        include_log_monitor=False,
+        include_log_monitor=False,  # type: ignore[arg-type]  # annotated as text, used as a truth value
         no_monitor=True,
         resource_isolation_config=ResourceIsolationConfig(enable_resource_isolation=False),
     )
     # Returns when the node is registered in the control store, so that what follows is a second, independent look.
     node = Node(params, head=given.head, shutdown_at_exit=True, spawn_reaper=True)
-    client = ray._raylet.GcsClient(address=node.gcs_address)
+    client = GcsClient(address=node.gcs_address)
     known = {key.hex() for key in client.get_all_node_info(timeout=10)}
     if node.node_id not in known:
         sys.exit(f"node {node.node_id} is not in the control store at {node.gcs_address}, which holds {sorted(known)}")
@@ -64,7 +64,7 @@ def main() -> None:
     partial.write_text(json.dumps(told))
     os.replace(partial, given.ready_file)
 
-    while not (dead := node.dead_processes()):
+    while not (dead := node.dead_processes()):  # type: ignore[no-untyped-call]
         time.sleep(0.5)
     sys.exit(f"ended with: {[(kind, process.returncode) for kind, process in dead]}; logs below {given.temp_dir}")
 
