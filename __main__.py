@@ -1,21 +1,18 @@
 """Reads the stack's settings, calls its program, exports its outputs."""
 
 import os
+from importlib import import_module
 
 import pulumi
 
-from plan.person import person
+from plan import person
 from plan.settings import parse
-from stacks import base, bench, embedded
 
 config = pulumi.Config()
 settings = parse(config.require_object("settings"), pulumi.get_stack())
-if settings.program == "embedded":
-    outputs = embedded.program(settings)
-else:
-    program = {"base": base.program, "bench": bench.program}[settings.program]
-    known = {key: config.get(key) or "" for key in ("owner", "clientCidr", "region", "vcpuQuota", "lambdaConcurrency", "expiresAt")}
-    outputs = program(settings, person(known, os.environ))
-
-for name, value in outputs.items():
+who = None
+if settings.program != "embedded":
+    who = person.person({key: value for key in person.KEYS if (value := config.get(key))}, os.environ)
+# Only the stack's own program is imported: the AWS provider's package takes seconds, which `dev` need not pay.
+for name, value in import_module(f"stacks.{settings.program}").program(settings, who).items():
     pulumi.export(name, value)

@@ -49,6 +49,10 @@ _ASKED = {
 }
 
 
+KEYS = (*_ASKED, "expiresAt")
+"""Every config key that belongs to a person."""
+
+
 def person(config: Mapping[str, str], environment: Mapping[str, str]) -> Person:
     """Read a Person. `config`: the stack's config with or without the `breakeven:` prefix. Raises PersonError."""
     found = {key: _value(key, config, environment) for key in _ASKED}

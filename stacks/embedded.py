@@ -5,6 +5,7 @@ the supervisor: python -m stacks.embedded up --stack dev
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,10 +19,12 @@ import local
 from infra.embedded.composition import outputs, parts
 from infra.embedded.resources import OUTPUTS_FILE, LocalPart, OutputsFile, StateFolder
 from plan.outputs import Outputs
+from plan.person import Person
 from plan.rules import check_settings
 from plan.settings import Settings, SettingsError, load
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(os.environ.get("BREAKEVEN_ROOT") or Path(__file__).resolve().parents[1])
+"""Where stack files and `.breakeven` lie: the checkout, unless the environment names another folder."""
 
 
 def state_dir(stack: str) -> Path:
@@ -29,8 +32,8 @@ def state_dir(stack: str) -> Path:
     return ROOT / ".breakeven" / stack
 
 
-def program(settings: Settings) -> Mapping[str, Any]:
-    """Declare the stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
+def program(settings: Settings, _person: Person | None = None) -> Mapping[str, Any]:
+    """Declare the stack, which needs nothing of a person; the returned mapping is `plan.outputs.Outputs` by its wire names."""
     _refuse(settings)
     where = state_dir(settings.stack)
     folder = StateFolder(settings.stack, where)
@@ -90,7 +93,9 @@ def down(stack: str, data: str) -> None:
     where = state_dir(stack)
     (where / OUTPUTS_FILE).unlink(missing_ok=True)
     local.down(where, drop_data=data == "drop", say=click.echo)
-    click.echo(f"stack {stack} is down" + ("" if data == "drop" or not where.exists() else f"; its data stay in {where}"))
+    click.echo(
+        f"stack {stack} is down" + ("" if data == "drop" or not where.exists() else f"; its data stay in {where}")
+    )
 
 
 @cli.command()
@@ -111,7 +116,9 @@ def status(stack: str, quiet: bool) -> None:
 @STACK
 @click.option("--cluster", required=True, help="which of the stack's clusters")
 @click.option("--nodes", type=click.IntRange(min=0), required=True, help="worker nodes wanted")
-@click.option("--slots", type=click.IntRange(min=1), help="slots of each; default: as the stack declares. All nodes anew")
+@click.option(
+    "--slots", type=click.IntRange(min=1), help="slots of each; default: as the stack declares. All nodes anew"
+)
 def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
     """Bring a running cluster to that many worker nodes; for sessions. The next `up` brings the declared number back."""
     settings = _embedded(stack)

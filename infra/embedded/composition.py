@@ -1,4 +1,4 @@
-"""From settings to the list of local parts, and from the parts' facts to the stack's outputs: pure, for both drivers."""
+"""From settings to the list of local parts, and from their facts to the stack's outputs: pure, for both drivers."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -13,7 +13,13 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 import local
 
 OUTPUTS_FILE = "outputs.json"
-"""Below the state folder: the stack's outputs for sessions, the same whether an engine or the supervisor brought it up."""
+"""Below the state folder: the stack's outputs for sessions, whether an engine or the supervisor brought it up."""
+
+
+def _diff(olds: Mapping[str, Any], news: Mapping[str, Any], changes: bool) -> DiffResult:
+    # A change is mended in place: a replacement would delete the old part by its name, and so end the new one.
+    moved = ["state_dir"] if olds["state_dir"] != news["state_dir"] else []
+    return DiffResult(changes=changes or bool(moved), replaces=moved)
 
 
 class _FolderProvider(ResourceProvider):
@@ -22,7 +28,7 @@ class _FolderProvider(ResourceProvider):
         return CreateResult(props["state_dir"], dict(props))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=_olds["state_dir"] != _news["state_dir"], replaces=["state_dir"])
+        return _diff(_olds, _news, changes=False)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         # Every part is gone by now; this ends whatever else carries the stack's mark and removes temporary folders.
@@ -46,7 +52,7 @@ class _PartProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         down = local.check(local.part_of(_news["part"]), _news["state_dir"]) != "up"
         moved = any(_olds["after"].get(name) != pid for name, pid in _news["after"].items())
-        return DiffResult(changes=down or moved or _olds["state_dir"] != _news["state_dir"], replaces=["state_dir"])
+        return _diff(_olds, _news, changes=down or moved)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult({**_news, "facts": local.start(local.part_of(_news["part"]), _news["state_dir"])})
@@ -75,7 +81,7 @@ class _OutputsFileProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         path = _path(_news)
-        return DiffResult(changes=not path.exists() or path.read_text() != _news["document"])
+        return _diff(_olds, _news, changes=not path.exists() or path.read_text() != _news["document"])
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(self.create(_news).outs)

@@ -1,0 +1,80 @@
+"""The outputs of a stack: from its state folder where it is embedded, from Pulumi where it is not."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from plan import settings
+from plan.outputs import Outputs
+from tasks.objects import Access
+
+ROOT = Path(os.environ.get("BREAKEVEN_ROOT") or Path(__file__).resolve().parents[1])
+"""Where stack files and `.breakeven` lie: the checkout, unless the environment names another folder."""
+
+
+class StackError(RuntimeError):
+    """A stack cannot be used; the message names it and says what to do."""
+
+
+def outputs(stack: str, root: Path = ROOT) -> Outputs:
+    """What `stack` exports. Raises SettingsError for an unknown stack, StackError where it is not up."""
+    wanted = settings.load(stack, root)
+    if wanted.program == "embedded":
+        path = state_dir(stack, root) / "outputs.json"
+        if not path.is_file():
+            raise StackError(
+                f"stack {stack!r} is not up: found no {path.relative_to(root)}; "
+                f"run `make up STACK={stack}`, or `pulumi up -s {stack}` where you have the engine"
+            )
+        return _parse(path.read_text(), stack, str(path.relative_to(root)))
+    return _parse(_pulumi_output(stack, root), stack, f"pulumi stack output -s {stack}")
+
+
+def state_dir(stack: str, root: Path = ROOT) -> Path:
+    """Where an embedded stack keeps its outputs and facts."""
+    return root / ".breakeven" / stack
+
+
+def facts(stack: str, root: Path = ROOT) -> dict[str, float]:
+    """Seconds each part took to start, as the supervisor measured them; empty where it left none."""
+    path = state_dir(stack, root) / "facts.json"
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text()).get("startup_s", {})
+    return {name: float(seconds) for name, seconds in found.items()}
+
+
+def access(found: Outputs) -> Access:
+    """How workers reach the stack's buckets. Keys are read from where the outputs say they are kept."""
+    if found.s3_endpoint is None:
+        return Access(region=found.region)
+    keys = json.loads(Path(found.s3_secret_at).read_text()) if found.s3_secret_at else {}
+    return Access(found.s3_endpoint, found.region, keys.get("accessKeyId"), keys.get("secretAccessKey"))
+
+
+def _pulumi_output(stack: str, root: Path) -> str:
+    engine = shutil.which("pulumi")
+    if engine is None:
+        raise StackError(f"stack {stack!r} is not embedded and needs the Pulumi engine: found no `pulumi` on PATH")
+    command = [engine, "stack", "output", "--json", "--stack", stack, "--cwd", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        raise StackError(f"stack {stack!r}: {done.stderr.strip()}; is it up? `pulumi up -s {stack}`")
+    if json.loads(done.stdout) == {}:
+        raise StackError(f"stack {stack!r} is not up: it exports nothing; run `pulumi up -s {stack}`")
+    return done.stdout
+
+
+def _parse(text: str, stack: str, where: str) -> Outputs:
+    try:
+        return Outputs.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise StackError(
+            f"stack {stack!r}: {where} is of another version ({key}: {first['msg']}); bring the stack up again"
+        ) from None

@@ -1,0 +1,52 @@
+"""Fixtures that several packages' tests share: an embedded stack, brought up once per run by the project's own command."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plan.outputs import Outputs
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def stack_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the checkout's stack files and nothing else, named by BREAKEVEN_ROOT: a user's own stack stays as it is."""
+    root = tmp_path_factory.mktemp("root")
+    for path in CHECKOUT.glob("Pulumi*.yaml"):
+        shutil.copy(path, root)
+    before = os.environ.get("BREAKEVEN_ROOT")
+    os.environ["BREAKEVEN_ROOT"] = str(root)
+    yield root
+    os.environ.pop("BREAKEVEN_ROOT")
+    if before is not None:
+        os.environ["BREAKEVEN_ROOT"] = before
+
+
+def embedded(command: str, root: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m stacks.embedded <command>` on the stack files below `root`."""
+    return subprocess.run(
+        [sys.executable, "-m", "stacks.embedded", command, *options],
+        env={**os.environ, "BREAKEVEN_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def dev_stack(stack_root: Path) -> Iterator[Outputs]:
+    """The `dev` stack, up. Tests that break a part bring it back with `embedded("up", ...)`."""
+    up = embedded("up", stack_root)
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Outputs.model_validate_json((stack_root / ".breakeven" / "dev" / "outputs.json").read_text())
+    finally:
+        down = embedded("down", stack_root, "--data", "drop")
+    assert down.returncode == 0, down.stdout + down.stderr
