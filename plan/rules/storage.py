@@ -26,7 +26,7 @@ def private_buckets(resources: Sequence[Resource], settings: Settings) -> Iterat
     """
     for bucket in (resource for resource in resources if resource.type in BUCKETS):
         beside = [resource for resource in resources if _belongs(resource, bucket)]
-        if at(bucket.props, "acl") not in (None, "private"):
+        if at(bucket.props, "acl") not in (None, "private", UNKNOWN):  # unknown: for the provider to fill in
             yield _refused(bucket, f"acl {at(bucket.props, 'acl')!r}", "no public acl", "remove acl")
         blocks = [resource for resource in beside if resource.type in _BLOCK]
         if not any(all(at(block.props, key) is True for key in _BLOCKS) for block in blocks):

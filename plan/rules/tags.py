@@ -70,9 +70,9 @@ def owned(resources: Sequence[Resource], settings: Settings) -> Iterator[Violati
             continue
         inherited = _inherited(resource, defaults)
         own = at(resource.props, "tags")
-        if UNKNOWN in (own, inherited) or at(resource.props, "tagsAll") is UNKNOWN:
+        if own is UNKNOWN or inherited is UNKNOWN:
             continue
-        given = {**(inherited or {}), **(at(resource.props, "tagsAll") or {}), **(own or {})}
+        given = {**(inherited or {}), **(own or {})}
         if lacking := _lacking(given, settings):
             fix = "set them as the provider's default tags, or on the resource"
             wanted = f"all of {', '.join(required_tags(settings))}"

@@ -1,0 +1,1 @@
+"""The policy pack: hands `plan.rules` to the engine. `pulumi preview --policy-pack policy` runs it."""
