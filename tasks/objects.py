@@ -5,8 +5,9 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +21,13 @@ SUFFIXES = (".csv", ".csv.gz")
 # One GET. Measured over the embedded endpoint: one long stream costs its server twice the CPU of 16 MiB requests, and
 # 4 MiB requests half as much again; S3's own advice is 8 to 16 MiB per byte-range request.
 BLOCK_BYTES = 16 << 20
-# Waits of up to 0.2, 0.4, 0.8, 1.6 s (a random share of each): a throttled bucket recovers, a dead endpoint is named soon.
+# Waits of a random share of 0.2, 0.4, 0.8, 1.6 s: a throttled bucket recovers, a dead endpoint is named soon.
 ATTEMPTS = 5
 _FIRST_WAIT_S = 0.2
 # No block may take longer, however many retries: an endpoint that trickles would never reach a socket's own time limit.
 BLOCK_DEADLINE_S = 180.0
+# Requests in flight when they are small: then it is latency that counts.
+_AHEAD = 8
 
 _Result = TypeVar("_Result")
 
@@ -41,7 +44,7 @@ class Access:
 
 @dataclass(frozen=True)
 class DataObject:
-    """uri: s3://bucket/key or an absolute path. version: ETag without its quotes (rclone lists it without, gets it with), or size and modification time of a file."""
+    """uri: s3://bucket/key or an absolute path. version: the ETag, or size and modification time of a file."""
 
     uri: str
     size_bytes: int
@@ -55,6 +58,10 @@ class Request:
     item: DataObject
     start: int
     stop: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.stop - self.start
 
 
 class NoData(OSError):
@@ -98,9 +105,9 @@ def s3_client(access: Access) -> Any:
 def list_objects(access: Access, uri: str) -> list[DataObject]:
     """The data below s3://bucket/prefix or a local folder, by name; or the one object or file that `uri` names.
 
-    Data is what ends in .csv or .csv.gz (any case) with no part of its path below `uri` beginning with `_` or `.`: manifests,
-    markers and half-written parts are left out. A prefix means the object of that name and what is below `prefix/`, so
-    `data` never takes in `data2/`. Raises NoData, naming what was found, and EndpointFailed.
+    Data is what ends in .csv or .csv.gz (any case) with no part of its path below `uri` beginning with `_` or `.`:
+    manifests, markers and half-written parts are left out. A prefix means the object of that name and what is below
+    `prefix/`, so `data` never takes in `data2/`. Raises NoData, naming what was found, and EndpointFailed.
     """
     found = _listed_s3(access, uri) if uri.startswith("s3://") else _listed_files(uri.removeprefix("file://"))
     kept = [item for name, item in found if _is_data(name)]
@@ -115,7 +122,7 @@ def list_objects(access: Access, uri: str) -> list[DataObject]:
 
 def read_range(access: Access, request: Request) -> bytes:
     """Exactly the bytes asked for, of the version that was listed. Raises ObjectGone, ObjectChanged, EndpointFailed."""
-    item, wanted = request.item, request.stop - request.start
+    item, wanted = request.item, request.size_bytes
     if wanted <= 0:
         return b""
     read = _read_s3 if item.uri.startswith("s3://") else _read_file
@@ -133,22 +140,20 @@ def read_ahead(access: Access, requests: Iterable[Request], ahead_bytes: int = 2
     waiting: deque[tuple[int, Future[bytes]]] = deque()
     pending, ahead = iter(requests), 0
     following = next(pending, None)
-    pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="read-ahead")
+    pool = ThreadPoolExecutor(max_workers=_AHEAD, thread_name_prefix="read-ahead")
     try:
         while following or waiting:
             while following and (
-                not waiting or (ahead + following.stop - following.start <= ahead_bytes and len(waiting) < 16)
+                not waiting or (ahead + following.size_bytes <= ahead_bytes and len(waiting) < _AHEAD)
             ):
-                size = following.stop - following.start
-                waiting.append((size, pool.submit(read_range, access, following)))
-                ahead, following = ahead + size, next(pending, None)
+                waiting.append((following.size_bytes, pool.submit(read_range, access, following)))
+                ahead, following = ahead + following.size_bytes, next(pending, None)
             size, future = waiting.popleft()
             try:
                 data = future.result(timeout=BLOCK_DEADLINE_S)
             except TimeoutError as error:
-                raise EndpointFailed(
-                    f"{access.endpoint_url}: {size} bytes took more than {BLOCK_DEADLINE_S:.0f} s"
-                ) from error
+                late = f"{size} bytes took more than {BLOCK_DEADLINE_S:.0f} s"
+                raise EndpointFailed(f"{access.endpoint_url or 'S3'}: {late}") from error
             del future  # it holds the bytes too
             ahead -= size
             yield data
@@ -218,31 +223,31 @@ def _listed_s3(access: Access, uri: str) -> list[tuple[str, DataObject]]:
         if key == prefix or key.startswith(folder):
             name = key.removeprefix(folder) if key != prefix else key.rpartition("/")[2]
             if name:  # else the zero-size marker of the folder itself
-                found.append((name, DataObject(f"s3://{bucket}/{key}", entry["Size"], entry["ETag"].strip('"'))))
+                found.append((name, DataObject(f"s3://{bucket}/{key}", entry["Size"], _version(entry))))
     return found
+
+
+def _version(found: Mapping[str, Any]) -> str:
+    """The ETag, which rclone lists without quotes and sends with them; of an endpoint that has none, the time."""
+    return found["ETag"].strip('"') or f"modified {found['LastModified']:%Y-%m-%dT%H:%M:%S}"
 
 
 def _read_s3(access: Access, request: Request) -> bytes:
     item = request.item
     bucket, key = _split(item.uri)
 
+    wanted = f"{request.start}-{request.stop - 1}"
+    same = {} if item.version.startswith("modified ") else {"IfMatch": f'"{item.version}"'}
+
     def get() -> bytes:
-        found = s3_client(access).get_object(
-            Bucket=bucket, Key=key, Range=f"bytes={request.start}-{request.stop - 1}", IfMatch=f'"{item.version}"'
-        )
-        with found["Body"] as body:
-            # Some endpoints ignore If-Match, answer 200 to a range (rclone) or send the whole object: trust what came.
-            if found["ETag"].strip('"') != item.version:
-                raise ObjectChanged(f"{item.uri}: found {found['ETag']}, wanted {item.version}; list it again")
-            sent = (
-                found.get("ContentRange", f"bytes 0-{found['ContentLength'] - 1}/")
-                .removeprefix("bytes ")
-                .partition("/")[0]
-            )
-            if sent != f"{request.start}-{request.stop - 1}":
-                raise EndpointFailed(
-                    f"{item.uri}: asked for bytes {request.start}-{request.stop - 1}, the endpoint sent {sent}"
-                )
+        found = s3_client(access).get_object(Bucket=bucket, Key=key, Range=f"bytes={wanted}", **same)
+        # Some ignore If-Match and answer 200 to a range (rclone), or send the whole object: trust what came.
+        with closing(found["Body"]) as body:
+            if _version(found) != item.version:
+                raise ObjectChanged(f"{item.uri}: found {_version(found)}, wanted {item.version}; list it again")
+            sent = found.get("ContentRange", f"bytes 0-{found['ContentLength'] - 1}/")
+            if not sent.startswith(f"bytes {wanted}/"):
+                raise EndpointFailed(f"{item.uri}: asked for bytes {wanted}, the endpoint sent {sent}")
             data: bytes = body.read()
             return data
 
@@ -268,5 +273,5 @@ def _retried(call: Callable[[], _Result], uri: str) -> _Result:
         except (BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
             failure = f"{type(error).__name__}: {error}"
         if attempt + 1 < ATTEMPTS:
-            time.sleep(random.uniform(0, _FIRST_WAIT_S * 2**attempt))
+            time.sleep(random.uniform(0, _FIRST_WAIT_S * 2**attempt))  # noqa: S311 - jitter is no secret
     raise EndpointFailed(f"{uri}: failed {ATTEMPTS} times, last with {failure}; check the endpoint and its load")

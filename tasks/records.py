@@ -1,8 +1,9 @@
 """Where the records of a CSV file begin and end, exactly, and what is wrong with a bad one.
 
-The grammar is that of Python's csv module: a quote opens a field only at its start, "" inside quotes is a quote, a record
-ends at LF, CRLF or CR outside quotes, blank lines are no records. A field that is empty, quoted or not, is null; no other
-spelling is. All positions are bytes; nothing is decoded but the header.
+The grammar is that of Python's csv module: a quote opens a field only at its start, "" inside quotes is a quote, a
+record ends at LF, CRLF or CR outside quotes, blank lines are no records. But a quote that is never closed is an error.
+A field that is empty, quoted or not, is null; no other spelling is, neither NULL nor NaN. All positions are bytes;
+nothing is decoded but the header.
 """
 
 import codecs
@@ -19,7 +20,7 @@ _QUOTE, _LF, _CR = b'"\n\r'
 
 
 class BadData(ValueError):
-    """A file that is not what it should be. uri, offset in bytes (after decompression for .gz), and the text found there."""
+    """A file that is not what it should be. offset: bytes before the record (of .gz: decompressed). text: found."""
 
     def __init__(self, reason: str, uri: str, offset: int, text: str):
         super().__init__(reason, uri, offset, text)
@@ -144,7 +145,7 @@ def last_end(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one object is laid out. names: of the columns. trailing: each record ends in one delimiter more than the header."""
+    """How one object is laid out. names: of its columns. trailing: records have one delimiter more than the header."""
 
     names: tuple[str, ...]
     trailing: bool
@@ -166,7 +167,7 @@ class Layout:
 
 
 def layout(head: bytes, final: bool, grammar: Grammar, uri: str) -> Layout | None:
-    """The layout told by the header and the first record. None: `head` is too short to tell. No names: the file is empty."""
+    """The layout, from the header and the first record. None: `head` is too short to tell. No names: an empty file."""
     at = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise BadData("wanted UTF-8 text, this is UTF-16", uri, 0, shown(head[:40]))
@@ -190,4 +191,3 @@ def layout(head: bytes, final: bool, grammar: Grammar, uri: str) -> Layout | Non
         if text:
             names, body = tuple(name.decode("utf-8", "surrogateescape") for name in grammar.fields(text)), end
     return Layout(names, False, body) if final else None
-

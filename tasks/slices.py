@@ -96,6 +96,7 @@ def readers(
     slices: Sequence[Slice],
     delimiter: str,
     bad_rows: BadRows,
+    *,
     block_bytes: int,
     clock: Clock,
     certain: bool = False,
@@ -134,6 +135,7 @@ class Reader:
     block_bytes: int
     clock: Clock
     certain: bool
+    layout: Layout = field(default_factory=lambda: Layout((), False, 0))
     guessed: bool = False
     first: int = 0
     end: int = 0
@@ -155,6 +157,7 @@ class Reader:
         if not found.names:
             self.first = self.end = part.stop
             return
+        self.layout = found
         parser = _Parser(self.grammar, found, types, uri, self.bad)
         self.guessed = bool(part.start)
         if part.start:
@@ -288,7 +291,8 @@ class Reader:
     def _chunks(self, text: Iterator[tuple[bytes, bool]], offset: int, stop: int | None) -> Iterator[_Chunk]:
         """Whole records from the one at `offset`, where `text` begins, to the last that starts before `stop`."""
         carry, quoted = b"", False
-        for data, final in text:
+        for block, final in text:
+            data = block
             quoted = quoted or b'"' in data
             start = 0
             if carry and not quoted and not carry.endswith(b"\r"):
@@ -373,13 +377,11 @@ class _Parser:
 
     def _named(self, chunk: _Chunk, record: bytes, refused: Exception) -> BadData:
         values = self.grammar.fields(record)
+        reason = f"wanted {self.layout.width} fields, this record has {len(values)}"
         if len(values) != self.layout.width:
-            return BadData(
-                f"wanted {self.layout.width} fields, this record has {len(values)}",
-                self.uri,
-                chunk.offset,
-                shown(record),
-            )
+            return BadData(reason, self.uri, chunk.offset, shown(record))
+        if self.layout.trailing and values[-1]:
+            return BadData("wanted nothing after the last delimiter", self.uri, chunk.offset, shown(record))
         for name, kind in (self.types or {}).items():
             try:
                 self._arrow(chunk, {name: kind})
