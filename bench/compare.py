@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import stats
-from bench.report.data import Loaded, Sourced, group_of, load, overhead_of
+from bench.report.data import Loaded, Sourced, counts, group_of, load, overhead_of
 
 OVERHEAD = "harness overhead"
 
@@ -76,16 +76,15 @@ def compare(base: Iterable[Sourced], other: Iterable[Sourced], min_size: float =
 
 def overheads(found: Iterable[Sourced]) -> list[float]:
     """Share of each counted sample's wall time that the harness took, 0 to 1."""
-    return [share for s in found if s.row.status == "ok" and (share := overhead_of(s.row)) is not None]
+    return [share for s in found if (share := overhead_of(s.row)) is not None]
 
 
 def _samples(found: Iterable[Sourced]) -> dict[Key, list[float]]:
     samples: dict[Key, list[float]] = defaultdict(list)
     for sourced in found:
-        row = sourced.row
-        if row.status == "ok" and row.metric == "run_s" and row.value is not None:
+        if counts(sourced.row):
             group = group_of(sourced)
-            samples[Key(*(getattr(group, name) for name in Key._fields))].append(row.value)
+            samples[Key(*(getattr(group, name) for name in Key._fields))].append(float(sourced.row.value or 0))
     return samples
 
 
@@ -130,10 +129,10 @@ def main(base: str, other: str, *, results: Path, stack: str | None, min_size: f
     for name, side in sides.items():
         if shares := overheads(side.rows):
             median = stats.estimate(shares).median
-            share = f"{median:.2%} of the wall time is outside the engine's call (n={len(shares)})"
+            share = f"{median:.2%} of the wall time is outside every span (n={len(shares)})"
             console.print(f"{OVERHEAD}, {name}: {share}")
         else:
-            console.print(f"{OVERHEAD}, {name}: unknown, no row has the span of the engine's call")
+            console.print(f"{OVERHEAD}, {name}: unknown, no row has spans")
     for line in dict.fromkeys(line for side in sides.values() for line in side.unreadable):
         console.print(f"unreadable: {line.path}:{line.line}: {line.reason}", markup=False)
     slower = [c.key for c in compared if c.comparison and c.comparison.verdict == "slower"]

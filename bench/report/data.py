@@ -15,9 +15,8 @@ from plan.cost import modelled_usd
 from plan.settings import Worker
 
 BASELINES = ("pandas", "arrow", "polars")
-"""Engines of one process, which are what a user has today."""
-CALL_SPANS = ("call", "engine_call")
-STARTUP_SPANS = ("startup", "start")
+"""Engines of one process, which are what a user has today; no reader is theirs to choose."""
+GB = 2**30
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,8 @@ class Measured:
     """The samples of one group that count, in seconds, and what they would cost.
 
     `phases` are the spans of the sample nearest the median, since medians of spans do not add up to a median. `latest`:
-    no later run measured the same thing. usd: median of the modelled cost of one run; None where nothing was billed.
+    no later run measured the same thing. variant: the name on a chart's axis, the engine as asked for, with its reader
+    where readers are compared. usd: median of the modelled cost of one run; None where nothing was billed.
     """
 
     group: Group
@@ -75,17 +75,13 @@ class Measured:
     typical_ref: str
     phases: dict[str, float]
     startup_s: float | None
+    startup_refs: list[str]
     usd: Decimal | None
     priced_on: date | None
     gb_per_s: float | None
     unequal: bool
-    latest: bool = True
-
-    @property
-    def variant(self) -> str:
-        """Engine as asked for, with its reader where it has one: the name on a chart's axis."""
-        reader = f" · {self.group.reader}" if self.group.reader != "-" else ""
-        return f"{self.group.label}{reader}{' (unequal)' if self.unequal else ''}"
+    latest: bool
+    variant: str
 
 
 @dataclass(frozen=True)
@@ -126,17 +122,27 @@ def load(paths: Iterable[Path], stack: str | None = None) -> Loaded:
 
 
 def report(loaded: Loaded) -> Report:
-    """Group, estimate and price the rows. A sample counts if its status is ok and it has a value."""
+    """Group, estimate and price the rows. See `counts` for what counts."""
     counted: dict[Group, list[Sourced]] = defaultdict(list)
     for sourced in loaded.rows:
-        if sourced.row.metric == "run_s" and sourced.row.status == "ok" and sourced.row.value is not None:
+        if counts(sourced.row):
             counted[group_of(sourced)].append(sourced)
     startups = _startups(loaded.rows)
     newest: dict[tuple[str, ...], str] = {}
     for group in sorted(counted, key=lambda group: counted[group][-1].row.at):
         newest[group[:-1]] = group.run
+    readers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for group, samples in counted.items():
+        if samples[0].row.engine not in BASELINES:
+            readers[group.workload, group.dataset].add(group.reader)
     measured = [
-        _measured(group, samples, startups.get((group.run, group.label)), newest[group[:-1]] == group.run)
+        _measured(
+            group,
+            samples,
+            startups=startups.get((group.run, group.label), []),
+            latest=newest[group[:-1]] == group.run,
+            told=samples[0].row.engine not in BASELINES and len(readers[group.workload, group.dataset]) > 1,
+        )
         for group, samples in counted.items()
     ]
     return Report(loaded.rows, loaded.unreadable, measured)
@@ -152,7 +158,7 @@ def data_words(row: Row) -> str:
     """Size and file count, such as `0.4 GB in 8 files`; `no data` where nothing is read."""
     if row.data is None:
         return "no data"
-    gb = row.data.size_bytes / 1e9
+    gb = row.data.size_bytes / GB
     files = "1 file" if row.data.files == 1 else f"{row.data.files} files"
     return f"{gb:.3g} GB in {files}"
 
@@ -168,18 +174,16 @@ def usd_of(row: Row) -> tuple[Decimal, date] | None:
     return (usd, priced_on) if usd > 0 else None
 
 
-def startup_of(row: Row) -> float | None:
-    """Seconds from asking for workers to having them, where the row tells: its metric, or a span of a cold run."""
-    if row.metric == "startup_s":
-        return row.value
-    spans = [row.phases[name] for name in STARTUP_SPANS if name in row.phases]
-    return spans[0] if spans and row.condition == "cold" else None
+def counts(row: Row) -> bool:
+    """True for a timed run that ended well. Condition `none` is an untimed run before the warm ones."""
+    return row.metric == "run_s" and row.status == "ok" and row.condition != "none" and row.value is not None
 
 
 def overhead_of(row: Row) -> float | None:
-    """Share of the wall time outside the engine's own call, 0 to 1; None where the spans do not tell."""
-    call_s = next((row.phases[name] for name in CALL_SPANS if name in row.phases), None)
-    return 1 - call_s / row.value if call_s is not None and row.value else None
+    """Share of a run's wall time outside every span, 0 to 1: the harness's own. None where no span was recorded."""
+    if not counts(row) or not row.phases or not row.value:
+        return None
+    return 1 - sum(row.phases.values()) / row.value
 
 
 def _files(path: Path) -> list[Path]:
@@ -201,16 +205,18 @@ def null_tests(found: Report) -> list[tuple[Measured, stats.NullTest]]:
     return [(first, stats.null_test(first.samples, second.samples)) for first, second in pairs]
 
 
-def _startups(found: Sequence[Sourced]) -> dict[tuple[str, str], float]:
-    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+def _startups(found: Sequence[Sourced]) -> dict[tuple[str, str], list[Sourced]]:
+    rows_of: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
     for sourced in found:
-        seconds = startup_of(sourced.row)
-        if seconds is not None and sourced.row.status == "ok":
-            times[sourced.row.run_id, sourced.row.label].append(seconds)
-    return {key: stats.estimate(values).median for key, values in times.items()}
+        if sourced.row.metric == "startup_s" and sourced.row.status == "ok" and sourced.row.value is not None:
+            rows_of[sourced.row.run_id, sourced.row.label].append(sourced)
+    return rows_of
 
 
-def _measured(group: Group, samples: list[Sourced], startup_s: float | None, latest: bool) -> Measured:
+def _measured(group: Group, samples: list[Sourced], *, startups: list[Sourced], latest: bool, told: bool) -> Measured:
+    """`told`: the name says the reader, because readers are compared."""
+    variant = f"{group.label} · {group.reader}" if told else group.label
+    unequal = any(s.row.unequal for s in samples)
     values = [float(s.row.value) for s in samples if s.row.value is not None]
     estimate = stats.estimate(values)
     typical = min(samples, key=lambda s: abs(float(s.row.value or 0) - estimate.median))
@@ -225,10 +231,12 @@ def _measured(group: Group, samples: list[Sourced], startup_s: float | None, lat
         refs=[s.ref for s in samples],
         typical_ref=typical.ref,
         phases=typical.row.phases,
-        startup_s=startup_s,
+        startup_s=stats.estimate([float(s.row.value or 0) for s in startups]).median if startups else None,
+        startup_refs=[s.ref for s in startups],
         usd=by_price[len(by_price) // 2][0] if priced else None,
         priced_on=min(on for _, on in priced) if priced else None,
-        gb_per_s=data.size_bytes / 1e9 / estimate.median if data and estimate.median > 0 else None,
-        unequal=any(s.row.unequal for s in samples),
+        gb_per_s=data.size_bytes / GB / estimate.median if data and estimate.median > 0 else None,
+        unequal=unequal,
         latest=latest,
+        variant=f"{variant} (unequal)" if unequal else variant,
     )

@@ -20,7 +20,7 @@ def write(path: Path, commit: str, factor: float = 1.0, samples: int = 8, engine
         row = Row(
             run_id=f"run-{commit[0]}", at=f"2026-11-20T09:00:{repeat:02}+00:00", stack="dev", platform="local",
             workload="ingest", engine=engine, label=engine, condition="warm", repeat=repeat, value=wall_s,
-            phases={"list": 0.01 * wall_s, "call": 0.99 * wall_s}, commit=commit,
+            phases={"list": 0.01 * wall_s, "read": 0.98 * wall_s}, commit=commit,
         )  # fmt: skip
         rows.append(path, row)
     return path
@@ -45,7 +45,7 @@ def test_commits_are_compared_with_interval_and_verdict(results: Path, sides: tu
     assert code == 0
     assert verdict in text
     assert " to " in text
-    assert "1.00% of the wall time is outside the engine's call" in text
+    assert "1.00% of the wall time is outside every span" in text
 
 
 def test_only_a_slower_side_fails_where_asked(results: Path) -> None:

@@ -1,0 +1,32 @@
+"""`python -m bench.report`: write the report of all rows in results/."""
+
+from pathlib import Path
+
+import click
+
+from bench.report.data import load, report
+from bench.report.page import render
+
+
+@click.command(epilog="Example: python -m bench.report --results results --stack dev --out report.html")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True,
+              help="a folder of rows, or one file of them")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option("--stack", help="only rows of this stack")
+def main(results: Path, out: Path, stack: str | None) -> None:
+    """Write one HTML file that works offline from the rows in --results."""
+    try:
+        found = report(load([results], stack))
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    out.write_text(render(found), encoding="utf-8")
+    for line in found.unreadable:
+        click.echo(f"unreadable: {line.path}:{line.line}: {line.reason}", err=True)
+    counted = sum(m.estimate.n for m in found.measured)
+    click.echo(
+        f"{out}: {counted} samples count, {len(found.uncounted)} do not, {len(found.unreadable)} lines unreadable"
+    )
+
+
+if __name__ == "__main__":
+    main()
