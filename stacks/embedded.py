@@ -33,7 +33,7 @@ def state_dir(stack: str) -> Path:
 
 
 def program(settings: Settings, _person: Person | None = None) -> Mapping[str, Any]:
-    """Declare the stack, which needs nothing of a person; the returned mapping is `plan.outputs.Outputs` by its wire names."""
+    """Declare the stack, which needs nothing of a person; returns `plan.outputs.Outputs` by its wire names."""
     _refuse(settings)
     where = state_dir(settings.stack)
     folder = StateFolder(settings.stack, where)
@@ -120,7 +120,7 @@ def status(stack: str, quiet: bool) -> None:
     "--slots", type=click.IntRange(min=1), help="slots of each; default: as the stack declares. All nodes anew"
 )
 def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
-    """Bring a running cluster to that many worker nodes; for sessions. The next `up` brings the declared number back."""
+    """Bring a running cluster to that many worker nodes; for sessions. The next `up` restores the declared number."""
     settings = _embedded(stack)
     where = state_dir(stack)
     if cluster not in settings.clusters:

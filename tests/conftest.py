@@ -1,4 +1,4 @@
-"""Fixtures that several packages' tests share: an embedded stack, brought up once per run by the project's own command."""
+"""Fixtures that several packages share: an embedded stack, brought up once per run by the project's own command."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def stack_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the checkout's stack files and nothing else, named by BREAKEVEN_ROOT: a user's own stack stays as it is."""
+    """A folder with the checkout's stack files, named by BREAKEVEN_ROOT: a user's own stack stays as it is."""
     root = tmp_path_factory.mktemp("root")
     for path in CHECKOUT.glob("Pulumi*.yaml"):
         shutil.copy(path, root)
