@@ -54,7 +54,7 @@ def instance(name: str) -> Instance:
     """The facts of one type. Raises UnknownInstanceTypeError."""
     known = instances()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]
         raise UnknownInstanceTypeError(
             f"found instance type {name!r}, wanted one of catalog/instances.csv (nearest: {near}); "
             "correct the name, or add a row with its source"

@@ -1,0 +1,152 @@
+"""Rules over settings: every stack file passes, and a changed one is refused by the rule that it breaks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plan.person import Person
+from plan.rules import SETTINGS_RULES, RulesError, check_settings, must_pass, warnings
+from plan.settings import Settings, load
+
+ROOT = Path(__file__).parents[3]
+STACKS = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in ROOT.glob("Pulumi.*.yaml"))
+Changed = Callable[[str, dict[str, Any]], Settings]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_file_passes(stack: str, generous: Person, now: datetime) -> None:
+    assert [v.message for v in check_settings(load(stack, ROOT), generous, now)] == []
+
+
+# rule, stack, what is changed in its file, what the message must show
+REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
+    ("instance-known", "bench-32", {"clusters.ray.instanceType": "m6i.larg"}, "nearest: m6i.large"),
+    ("instance-known", "bench-32", {"clusters.ray.headInstanceType": "z9.huge"}, "headInstanceType"),
+    ("instance-known", "bench-32", {"driver.instanceType": "m6.large"}, "driver.instanceType"),
+    ("instance-known", "bench-32", {"clusters.ray.instanceType": "cx2.8x16"}, "of IBM"),
+    ("platforms-belong", "bench-32", {"functions.platform": "local"}, "local part"),
+    ("platforms-belong", "bench-32", {"program": "embedded"}, "a part on AWS in a stack of program 'embedded'"),
+    ("platforms-belong", "base", {"driver": {}}, "no cluster"),
+    ("platforms-belong", "bench-32", {"base": None}, "set base"),
+    # 2 GiB per vCPU with a slot for each: the published IBM nodes, in AWS's terms.
+    (
+        "memory-per-slot",
+        "bench-32",
+        {"clusters.dask.instanceType": "c6i.2xlarge", "clusters.dask.nodes": 4},
+        "8 slots x 4096 MiB = 32768 MiB on c6i.2xlarge of 16384 MiB (2048 MiB per slot), wanted at most 4 slots",
+    ),
+    ("memory-per-slot", "bench-32", {"clusters.dask.slotsPerNode": 3}, "at most 2 slots"),
+    (
+        "limit-fits",
+        "bench-32",
+        {"clusters.dask.limitMib": 4096},
+        "2 slots x 4096 MiB + 640 MiB for the system = 8832 MiB, where m6i.large shows its system 7813 MiB",
+    ),
+    (
+        "limit-near-declared",
+        "bench-32",
+        {"clusters.dask.instanceType": "c6i.large"},
+        "(3788 - 640 system) / 2 slots = 1574 MiB",
+    ),
+    ("limit-near-declared", "bench-32", {"clusters.dask.limitMib": 3000}, "73% of the declared 4096"),
+    (
+        "limit-near-declared",
+        "bench-32",
+        {"clusters.dask.limitMib": 5000, "clusters.dask.slotsPerNode": 1},
+        "5000 MiB above the declared 4096",
+    ),
+    ("parity", "bench-32", {"functions.memoryMib": 2048}, "2048 MiB per worker, compared with 4096 MiB elsewhere"),
+    (
+        "parity",
+        "bench-32",
+        {"equalLimits": True, "clusters.dask.limitMib": 3586, "clusters.ray.limitMib": 3500},
+        "3586 MiB, where equalLimits holds every compared platform to 3500 MiB",
+    ),
+    (
+        "pods-fit",
+        "k8s-50",
+        {"kubernetes.nodes": 7},
+        "50 workers of 4096 MiB and 3 for heads, operators and driver on 7 x m6i.2xlarge, which are 7 x 7 = 49",
+    ),
+    ("pods-fit", "k8s-50", {"kubernetes.instanceType": "c6i.large"}, "not one worker fits"),
+    ("autoscale-reachable", "autoscale", {"clusters.ray.nodes": 10}, "50, where the cluster declares 20 workers"),
+    ("autoscale-reachable", "k8s-autoscale", {"clusters.dask.workers": 20}, "set maxWorkers: 20"),
+    ("kubernetes-supported", "k8s-32", {"kubernetes.version": "1.99"}, "nearest"),
+    ("kubernetes-supported", "k8s-32", {"kubernetes.version": "1.33"}, "ended on 2026-07-29"),
+    ("function-range", "bench-32", {"functions.timeoutS": 901}, "901 s, wanted 1 to 900 s"),
+    (
+        "function-range",
+        "bench-32",
+        {"worker": {"memoryMib": 16384, "reason": "x"}, "compare": ["functions"], "clusters": {}},
+        "16384 MiB, wanted 128 to 10240 MiB",
+    ),
+    ("cache-fits", "multiprocessing", {"cache.maxMemoryMib": 30000}, "30000 MiB on m5.2xlarge of 32768 MiB"),
+    ("expiry", "bench-32", {"ttlH": None}, "set ttlH"),
+    ("expiry", "bench-32", {"ttlH": 25, "budgetUsd": 1000}, "at most 24 h"),
+    ("budget", "bench-32", {"budgetUsd": None}, "set budgetUsd"),
+    ("budget", "bench-32", {"budgetUsd": 5}, "at most 5.00 USD"),
+    ("budget", "bench-32", {"clusters.ray.nodes": 160, "clusters.dask.nodes": 160}, "a worst cost of"),
+    ("quota", "bench-32", {"clusters.ray.nodes": 400, "budgetUsd": 1000}, "804 vCPU"),
+    ("quota", "bench-32", {"functions.maxWorkers": 1001, "budgetUsd": 1000}, "1001 functions at once"),
+]
+
+
+@pytest.mark.parametrize(("rule", "stack", "changes", "shown"), REFUSED)
+def test_a_changed_stack_is_refused(
+    rule: str, stack: str, changes: dict[str, Any], shown: str, changed: Changed, generous: Person, now: datetime
+) -> None:
+    found = check_settings(changed(stack, changes), generous, now)
+    assert rule in {violation.rule for violation in found}
+    message = "\n".join(violation.message for violation in found if violation.rule == rule)
+    assert shown in message
+    assert f"Pulumi.{stack}.yaml" in message
+
+
+def test_no_rule_is_without_a_refused_stack() -> None:
+    """A rule that no changed file breaks has never been seen to work."""
+    rules = {rule.__name__.replace("_", "-") for rule in SETTINGS_RULES} | {"instance-known"}
+    assert rules == {rule for rule, *_ in REFUSED}
+
+
+@pytest.mark.parametrize(("hours", "refused"), [(-1, True), (0.1, False), (24, False), (25, True)])
+def test_a_moved_expiry_is_bounded_too(
+    hours: float, refused: bool, changed: Changed, generous: Person, now: datetime
+) -> None:
+    moved = (now + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = check_settings(changed("bench-32", {}), replace(generous, expires_at=moved), now)
+    assert [violation.rule for violation in found] == (["expiry"] if refused else [])
+
+
+def test_without_a_person_quotas_are_not_judged(changed: Changed, now: datetime) -> None:
+    assert check_settings(changed("bench-32", {"functions.maxWorkers": 1001, "budgetUsd": 1000}), None, now) == []
+
+
+def test_a_region_without_prices_is_refused(changed: Changed, generous: Person, now: datetime) -> None:
+    found = check_settings(changed("bench-32", {}), replace(generous, region="xx-nowhere-9"), now)
+    assert [violation.rule for violation in found] == ["budget"]
+
+
+def test_a_smaller_worker_fits_where_the_published_one_does_not(changed: Changed, generous: Person, now: datetime) -> None:
+    smaller = {"kubernetes.nodes": 7, "worker": {"memoryMib": 3328, "reason": "8 on a node"}}
+    found = check_settings(changed("k8s-50", smaller), generous, now)
+    assert [violation.rule for violation in found] == ["pods-fit"]  # CPU still allows seven on a node
+    larger = {**smaller, "kubernetes.nodes": 8}
+    assert check_settings(changed("k8s-50", larger), generous, now) == []
+
+
+def test_unlike_cpu_and_limits_are_stated(changed: Changed) -> None:
+    said = "\n".join(warnings(changed("bench-32", {})))
+    assert "functions 2.32 (a factor of 2.32)" in said
+    assert "dask 3586, functions 4096" in said
+    assert "nothing enforces it on ray" in said
+    equal = "\n".join(warnings(changed("bench-32", {"equalLimits": True})))
+    assert "unequal limits" not in equal
+
+
+def test_a_refusal_lists_every_violation(changed: Changed, now: datetime) -> None:
+    with pytest.raises(RulesError, match=r"(?s)2 rules refused.*ttlH.*timeoutS|2 rules refused.*timeoutS.*ttlH"):
+        must_pass(check_settings(changed("bench-32", {"ttlH": None, "functions.timeoutS": 1000}), None, now))
