@@ -9,6 +9,7 @@ boot() { python "$(dirname "${BASH_SOURCE[0]}")/boot.py" "$@"; }
 # Memory-backed where the host has it, so that a secret is never written to a disk.
 secrets=${BREAKEVEN_SECRETS_DIR:-/dev/shm/breakeven}
 
+# shellcheck disable=SC2034 # the scripts that source this use both
 prepare() {
   stamp script
   address=$(boot fact local-ipv4)

@@ -1,0 +1,36 @@
+"""The table of who talks to whom, and what is made from it."""
+
+import pytest
+
+from infra.aws.network import TALKS, Talk, talks_among, zones_offering
+
+
+def test_only_the_driver_reaches_into_a_cluster() -> None:
+    """Ray's client and job ports run code for whoever reaches them."""
+    into_clusters = {(talk.source, talk.target) for talk in TALKS if talk.target in ("ray", "dask")}
+    assert into_clusters == {("ray", "ray"), ("dask", "dask"), ("driver", "ray"), ("driver", "dask")}
+    assert all(talk.source in ("driver", "functions") for talk in TALKS if talk.target == "cache")
+
+
+@pytest.mark.parametrize(
+    ("parties", "pairs"),
+    [
+        (["driver", "dask"], {("dask", "dask"), ("driver", "dask")}),
+        (["driver", "functions", "cache"], {("driver", "cache"), ("functions", "cache")}),
+        (["driver"], set()),
+    ],
+)
+def test_rules_exist_only_between_parties_that_exist(parties: list[str], pairs: set[tuple[str, str]]) -> None:
+    assert {(talk.source, talk.target) for talk in talks_among(parties)} == pairs  # type: ignore[arg-type]
+
+
+def test_no_row_opens_everything() -> None:
+    assert all(isinstance(talk, Talk) and talk.last - talk.first < 10_000 and talk.why for talk in TALKS)
+
+
+def test_zones_are_those_that_offer_every_type_and_stay_the_same() -> None:
+    offers = {"m6i.large": ["z-c", "z-a", "z-b"], "c5.4xlarge": ["z-b", "z-c", "z-e"]}
+    assert zones_offering(offers) == ["z-b", "z-c"]
+    assert zones_offering(dict(reversed(offers.items()))) == ["z-b", "z-c"]
+    with pytest.raises(ValueError, match=r"found 1 zones with all of"):
+        zones_offering({**offers, "p3.2xlarge": ["z-b"]})

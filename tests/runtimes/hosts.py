@@ -1,0 +1,146 @@
+"""What the boot scripts meet on an instance, on loopback: instance metadata, EC2, Secrets Manager, S3."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "runtimes/cluster"
+REGION = "us-east-1"
+
+
+class _Metadata(http.server.BaseHTTPRequestHandler):
+    """Instance metadata, version 2 only: a request without the token gets 401, as on an instance that requires it."""
+
+    def do_PUT(self) -> None:
+        self._answer(200, "token")
+
+    def do_GET(self) -> None:
+        known = self.headers.get("X-aws-ec2-metadata-token") == "token"
+        facts: dict[str, str] = self.server.facts  # type: ignore[attr-defined]
+        name = self.path.removeprefix("/latest/meta-data/")
+        self._answer(200 if known else 401, facts[name] if known else "")
+
+    def _answer(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@dataclass
+class Site:
+    """A head's group with one running instance at `head`, a secret, a bucket; `boot` runs a script as a host would."""
+
+    endpoint: str
+    folder: Path
+    secret: str
+    head: str
+    bucket: str = "working"
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    servers: list[http.server.ThreadingHTTPServer] = field(default_factory=list)
+
+    def host(self, name: str, address: str) -> dict[str, str]:
+        """The environment of one host with its own metadata service."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Metadata)
+        server.facts = {"local-ipv4": address, "instance-id": name}  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.servers.append(server)
+        own = self.folder / name
+        own.mkdir()
+        return {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(own),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "BREAKEVEN_STACK": "test",
+            "BREAKEVEN_SECRET": self.secret,
+            "BREAKEVEN_HEAD_GROUP": "test-head",
+            "BREAKEVEN_WORKING_BUCKET": self.bucket,
+            "BREAKEVEN_SLOTS": "1",
+            "BREAKEVEN_VCPU_PER_SLOT": "1",
+            "BREAKEVEN_LIMIT_MIB": "512",
+            "BREAKEVEN_BOOT_LOG": str(own / "boot.jsonl"),
+            "BREAKEVEN_SECRETS_DIR": str(own / "secrets"),
+            "RAY_TMPDIR": str(own),
+        }
+
+    def boot(self, script: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start a boot script in a process group of its own, its output in boot.log of the host's folder."""
+        log = Path(environment["HOME"], "boot.log").open("wb")
+        process = subprocess.Popen(
+            [str(CLUSTER / script)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=environment["HOME"],
+        )
+        self.processes.append(process)
+        return process
+
+    def secrets(self, name: str) -> Path:
+        """Where the host of that name has put its secrets."""
+        return self.folder / name / "secrets"
+
+    def phases(self, name: str) -> list[str]:
+        """The phases of that host's published boot log, in order."""
+        s3 = boto3.client("s3", REGION, endpoint_url=self.endpoint, aws_access_key_id="t", aws_secret_access_key="t")
+        body = s3.get_object(Bucket=self.bucket, Key=f"boot/test/{name}.jsonl")["Body"].read()
+        stamps = [json.loads(line) for line in body.splitlines()]
+        assert [s["at"] for s in stamps] == sorted(s["at"] for s in stamps)
+        return [stamp["phase"] for stamp in stamps]
+
+    def end(self) -> None:
+        """End every process group that was started here, and the servers."""
+        import psutil
+
+        for process in self.processes:
+            if process.poll() is None:
+                family = psutil.Process(process.pid)
+                for member in [*family.children(recursive=True), family]:
+                    if member.is_running():
+                        member.kill()
+            process.wait(timeout=20)
+        for server in self.servers:
+            server.shutdown()
+
+
+def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
+    """Put a head's group, a secret and a bucket behind the endpoint, where all earlier ones are dropped."""
+    import requests
+    from moto.ec2.models import ec2_backends
+
+    requests.post(f"{endpoint}/moto-api/reset", timeout=5).raise_for_status()
+    keys = {"endpoint_url": endpoint, "aws_access_key_id": "t", "aws_secret_access_key": "t", "region_name": REGION}
+    boto3.client("s3", **keys).create_bucket(Bucket="working")
+    boto3.client("secretsmanager", **keys).create_secret(Name="breakeven/test", SecretString=secret)
+    ec2, scaling = boto3.client("ec2", **keys), boto3.client("autoscaling", **keys)
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    scaling.create_launch_configuration(LaunchConfigurationName="l", ImageId=image, InstanceType="t3.micro")
+    scaling.create_auto_scaling_group(
+        AutoScalingGroupName="test-head",
+        LaunchConfigurationName="l",
+        MinSize=1,
+        MaxSize=1,
+        AvailabilityZones=["us-east-1a"],
+    )
+    # The address that the head's script will listen on: moto gives addresses of a network that is not there.
+    for reservation in ec2_backends["123456789012"][REGION].reservations.values():
+        for instance in reservation.instances:
+            instance.nics[0].private_ip_address = head
+    return Site(endpoint, folder, "breakeven/test", head)

