@@ -2,6 +2,7 @@ STACK ?= dev
 DATA ?= keep
 GB ?= 0.4
 FILES ?= 8
+WORKLOAD ?= ingest
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -44,6 +45,9 @@ status: $(READY)  ## what runs, and where
 
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
 	@$(RUN) -m plan --stack $(STACK)
+
+estimate: $(READY)  ## time and cost before anything is deployed (STACK=bench-128 WORKLOAD=ingest GB=50)
+	@$(RUN) -m plan.estimate --stack $(STACK) --workload $(WORKLOAD) --gb $(GB)
 
 report: $(READY)  ## write report.html from results/
 	@$(RUN) -m bench.report
