@@ -21,7 +21,7 @@ VOLUME_GIB = 40
 # The protocol's two untimed and five timed runs: what one comparison calls its functions for.
 FUNCTION_RUNS = 7
 # What a worker of the embedded stack stands for, as in the published runs: one of the two slots of an m6i.large.
-MODELLED_INSTANCE, MODELLED_SLOTS = "m6i.large", 2
+MODELLED_INSTANCE, MODELLED_ARM_INSTANCE, MODELLED_SLOTS = "m6i.large", "m7g.large", 2
 SHARED = ("kubernetes", "cache", "driver")
 
 
@@ -101,26 +101,34 @@ def worst_until_expiry(settings: Settings, region: str = DEFAULT_REGION, on: dat
 
 
 def modelled_usd(
-    billed: Mapping[str, Any], worker: Worker, on: date | None = None, region: str = DEFAULT_REGION
+    billed: Mapping[str, Any],
+    worker: Worker,
+    on: date | None = None,
+    region: str = DEFAULT_REGION,
+    *,
+    spot: bool = False,
+    arm: bool = False,
 ) -> tuple[Decimal, date]:
     """What these quantities (the fields of bench.rows.Billed) would cost on AWS, and the date of that price set.
 
     For rows of the embedded stack: a worker-second of a cluster is priced as one slot of an m6i.large (half its price,
     `worker.vcpu` slots per worker), function seconds as Lambda GB-seconds and requests, S3 requests as such.
     Node-seconds of a real instance type are priced as that, in place of worker-seconds. The date is `on`, or, without
-    it, the day on which the longest unchecked of the prices used was last checked. Raises as `hourly`.
+    it, the day on which the longest unchecked of the prices used was last checked. What if: `spot` prices machines on
+    the spot market, `arm` prices slots of an m7g.large and Lambda on Arm at the same speed. Raises as `hourly`.
     """
     rates = _Rates(price_table(), region, on)
-    total = Decimal(0)
+    total, market = Decimal(0), "ec2-spot" if spot else "ec2"
     nodes = {kind: s for kind, s in (billed.get("node_s") or {}).items() if kind != "local"}
     for kind, seconds in nodes.items():
-        total += rates.usd(f"ec2:{kind}", billing.exact(seconds) / 3600)
+        total += rates.usd(f"{market}:{kind}", billing.exact(seconds) / 3600)
     if not nodes and billed.get("worker_s"):
         slot_s = billing.exact(billed["worker_s"]) * worker.vcpu / MODELLED_SLOTS
-        total += rates.usd(f"ec2:{MODELLED_INSTANCE}", slot_s / 3600)
+        total += rates.usd(f"{market}:{MODELLED_ARM_INSTANCE if arm else MODELLED_INSTANCE}", slot_s / 3600)
     for item, field in _USAGE.items():
         if billed.get(field):
-            total += rates.usd(item, billing.exact(billed[field]))
+            priced = "lambda:arm64" if arm and item == "lambda:x86_64" else item
+            total += rates.usd(priced, billing.exact(billed[field]))
     return total, on or min((price.checked_on for price in rates.used), default=date.min)
 
 

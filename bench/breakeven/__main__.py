@@ -1,0 +1,102 @@
+"""`python -m bench.breakeven`: when a cluster pays off, from rows or, before there are any, from the estimate."""
+
+import textwrap
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from bench.breakeven import Option, break_even, sentence
+from bench.breakeven.charts import chart
+from bench.breakeven.sources import from_estimates, from_rows, jobs, on_arm
+from bench.costs import Prices
+from bench.engines import BASELINES
+from bench.rows import Row, read
+from catalog.prices import PriceError, price_sets, table, warnings
+from plan.estimate import Terms
+from plan.estimate.parameters import ParameterMissing
+from plan.estimate.phases import Work
+from plan.settings import SettingsError, load
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--rows", type=click.Path(exists=True, path_type=Path), help="Rows, a file or a folder of them.")
+@click.option("--stack", default="bench-128", help="Without --rows: the stack whose estimate is taken.")
+@click.option("--workload", help="Of the rows, or `ingest` of the estimate.")
+@click.option("--gb", type=float, default=50.0, help="Without --rows: data of one run, in GB of 1,024 MB.")
+@click.option("--region", default="us-east-1")
+@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="What if: prices valid on this day.")
+@click.option("--spot", is_flag=True, help="What if: workers on the spot market.")
+@click.option("--arm", is_flag=True, help="What if: Arm machines and functions, at the same speed.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the chart, as .html (works offline), .png or .svg.")
+def main(  # noqa: PLR0917 - one argument per option
+    rows: Path | None,
+    stack: str,
+    workload: str | None,
+    gb: float,
+    region: str,
+    on: datetime | None,
+    spot: bool,
+    arm: bool,
+    out: Path | None,
+) -> None:
+    """At how many runs a day, or what share of busy time, a cluster is as cheap as functions."""
+    when = on.date() if on else None
+    try:
+        if rows is not None:
+            found = [row for row in _rows(rows) if workload in (None, row.workload) and row.engine not in BASELINES]
+            prices = Prices(when, region, spot, arm)
+            cases = {f"rows of {job}": from_rows(group, prices) for job, group in jobs(found).items()}
+        else:
+            settings = on_arm(load(stack, Path.cwd())) if arm else load(stack, Path.cwd())
+            work = Work(workload or "ingest", gb=gb)
+            cases = {f"the estimate of {stack}": from_estimates(settings, work, Terms(region, when, spot))}
+        for source, options in cases.items():
+            click.echo(f"From {source}, {region}, {f'prices of {when}' if when else 'newest prices known'}:")
+            click.echo("\n".join(_line(option, options) for option in options))
+            click.echo(sentence(options))
+    except (SettingsError, PriceError, ParameterMissing, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    used = [price for item in _ITEMS for price in table().tiers(item, region, when)]
+    for line in warnings(price_sets(used, datetime.now().astimezone().date())):
+        click.echo(f"warning: {line}", err=True)
+    if out is not None:
+        if len(cases) != 1:
+            raise click.ClickException(
+                f"found {len(cases)} jobs, wanted one for {out}; give --rows a file, or --workload"
+            )
+        _save(next(iter(cases.values())), out)
+        click.echo(f"wrote {out}")
+
+
+# What every break-even rests on; hosts of other types are priced from the same source as this one.
+_ITEMS = ("ec2:m6i.large", "lambda:x86_64", "lambda:request")
+
+
+def _line(option: Option, options: list[Option]) -> str:
+    shown = f"  {option.name:16} run {option.run_s.value:8.1f} s   {option.run_usd.value:9.5f} USD for a run"
+    if option.kind == "functions":
+        return shown
+    shown += f", {option.hold_usd_per_h:8.4f} USD an hour kept up"
+    functions = [other for other in options if other.kind == "functions"]
+    return f"{shown}; {break_even(option, functions[0]).reason}" if functions else shown
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
+        for row in read(file):
+            if isinstance(row, Row):
+                yield row
+            else:
+                click.echo(f"unreadable: {row.path}:{row.line}: {row.reason}", err=True)
+
+
+def _save(options: list[Option], out: Path) -> None:
+    words = textwrap.wrap(sentence(options), 110)
+    titled = chart(options).properties(title={"text": words, "anchor": "start"}, width=760)
+    titled.save(str(out), inline=out.suffix == ".html")
+
+
+if __name__ == "__main__":
+    main()
