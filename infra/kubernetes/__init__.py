@@ -1,0 +1,1 @@
+"""Custom-resource bodies as pure functions on plain values, and the components that declare them."""
