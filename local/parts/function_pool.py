@@ -34,7 +34,8 @@ class FunctionPool:
             # One limit for all functions together: Lithops starts them from one runner process.
             "memory_enforced_by": "cgroup" if group else "none",
             "python": str(interpreter),
-            # Lithops puts runner, jobs and logs below TMPDIR, read once when it is imported (lithops.constants).
+            # Lithops puts runner, jobs and logs below tempfile.gettempdir(), asked once when it is imported
+            # (lithops.constants): a session sets TMPDIR and tempfile.tempdir to this before that import.
             "temp_dir": str(temp),
         }
         return Launch([], facts, dict)
@@ -47,6 +48,7 @@ def _script(place: Place, name: str, cgroup: str | None) -> str:
         "#!/bin/sh\n"
         f"{join}"
         "unset PYTHONPATH PYTHONHOME\n"
-        f"export BREAKEVEN_STACK={shlex.quote(str(place.root))} BREAKEVEN_PART={shlex.quote(name)}\n"
+        f"export BREAKEVEN_STACK={shlex.quote(str(place.root))} BREAKEVEN_PART={shlex.quote(name)}"
+        f" TMPDIR={shlex.quote(str(place.temp / name))}\n"
         f'exec {shlex.quote(str(place.worker_python))} "$@"\n'
     )

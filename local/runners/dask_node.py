@@ -49,7 +49,7 @@ async def main() -> None:
             ]  # fmt: skip
             await asyncio.gather(*(running.enter_async_context(nanny) for nanny in nannies))
         # Asked over the wire, as a client would: the scheduler answers and counts these workers.
-        async with rpc(address) as remote:  # type: ignore[no-untyped-call]
+        async with rpc(address) as remote:
             while not names <= {worker["name"] for worker in (await remote.identity(n_workers=-1))["workers"].values()}:
                 await asyncio.sleep(0.05)
         partial = given.ready_file.with_suffix(".partial")

@@ -64,7 +64,7 @@ def main() -> None:
     partial.write_text(json.dumps(told))
     os.replace(partial, given.ready_file)
 
-    while not (dead := node.dead_processes()):  # type: ignore[no-untyped-call]
+    while not (dead := node.dead_processes()):
         time.sleep(0.5)
     sys.exit(f"ended with: {[(kind, process.returncode) for kind, process in dead]}; logs below {given.temp_dir}")
 

@@ -122,14 +122,14 @@ def test_a_head_that_was_killed_is_repaired_with_its_nodes(stack: Path) -> None:
 def test_down_leaves_nothing(stack: Path) -> None:
     place = Place.of(stack)
     there = processes.marked(stack)
-    ports = {c.laddr[1] for process in there for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
+    ports = {c.laddr for process in there for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
     shm = processes.shared_memory(there)
     sessions = {os.getsid(process.pid) for process in there}
     assert len(there) > 10
     local.down(stack)
     assert processes.marked(stack) == []
     assert not {os.getsid(pid) for pid in psutil.pids() if psutil.pid_exists(pid)} & sessions
-    listening = {c.laddr[1] for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    listening = {c.laddr for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert not ports & listening
     assert [name for name in shm if os.path.exists(name)] == []
     assert not place.temp.exists()
