@@ -1,8 +1,8 @@
-"""`python -m ops.refresh_prices`: compare our prices with AWS's public price list, and with --write take over what differs.
+"""`python -m ops.refresh_prices`: compare our prices with AWS's public price list; --write takes over what differs.
 
-The list is one CSV per offer and region, public, streamed and filtered line by line (that of EC2 is hundreds of megabytes).
-Nothing is changed silently: the differences are shown, and without --write that is all. Old prices are kept with their dates;
-a price found unchanged only gets today's check date. Spot prices are not in the list.
+The list is one CSV per offer and region, public, streamed and filtered line by line (EC2's is hundreds of megabytes).
+Nothing is changed silently: the differences are shown, and without --write that is all. Old prices stay, with their
+dates; a price found unchanged only gets today's check date. Spot prices are not in the list.
 """
 
 import csv
@@ -76,9 +76,7 @@ def offered(lines: Iterable[str], offer: str, region: str, today: date) -> list[
     stream = iter(lines)
     head = [next(stream, "") for _ in range(METADATA_LINES)]
     if not head[0].startswith('"FormatVersion"'):
-        raise PriceError(
-            f"{offer} in {region}: found {head[0]!r:.80}, wanted a price list's FormatVersion; is it whole?"
-        )
+        raise PriceError(f"{offer} in {region}: found {head[0]!r:.80}, wanted a price list's FormatVersion")
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in csv.DictReader(stream):
         item = _item(offer, row)
@@ -124,11 +122,9 @@ def merge(
                 row["checked_on"] = today.isoformat()
             continue
         known = {row["valid_on"] for row in ours}
-        # A list may date a changed price like the one it replaces: then the day on which it was seen is the honest date.
-        merged += [
-            {**row, "valid_on": today.isoformat() if {tier["valid_on"] for tier in tiers} & known else row["valid_on"]}
-            for row in tiers
-        ]
+        # A list may date a changed price like the one it replaces: then the day on which it was seen is its date.
+        seen_only = {tier["valid_on"] for tier in tiers} & known
+        merged += [{**row, "valid_on": today.isoformat() if seen_only else row["valid_on"]} for row in tiers]
     return sorted(merged, key=_order), changes
 
 
@@ -185,7 +181,7 @@ def main(region: str, offers: tuple[str, ...], recorded: tuple[str, ...], path: 
     news: list[dict[str, str]] = []
     for offer in offers or tuple(files) or tuple(USAGE):
         try:
-            lines: Iterable[str] = Path(files[offer]).open(newline="") if offer in files else fetch(offer, region)
+            lines = Path(files[offer]).read_text().splitlines(keepends=True) if offer in files else fetch(offer, region)
             news += offered(lines, offer, region, today)
         except (OSError, PriceError) as error:
             raise click.ClickException(f"{offer}: {error}; nothing was changed") from None

@@ -28,11 +28,11 @@ LAMBDA = HEAD.format("AWSLambda") + COLUMNS + (
     "C,C.1,OnDemand,2026-10-01,0,Inf,Lambda-GB-Second,0.0000097222,USD,Serverless,,,,,,Lambda-Provisioned-GB-Second\n"
 )  # fmt: skip
 EC2 = HEAD.format("AmazonEC2") + COLUMNS + (
-    "A,A.1,OnDemand,2026-10-01,0,Inf,Hrs,0.1070,USD,Compute Instance,m6i.large,Shared,Linux,NA,Used,EU-BoxUsage:m6i.large\n"
-    "B,B.1,OnDemand,2026-10-01,0,Inf,Hrs,0.1990,USD,Compute Instance,m6i.large,Shared,Windows,NA,Used,EU-BoxUsage:m6i.large\n"
+    "A,A.1,OnDemand,2026-10-01,0,Inf,Hrs,0.1070,USD,Compute Instance,m6i.large,Shared,Linux,NA,Used,EU-BoxUsage:m6i.large\n"  # noqa: E501 - one row of the list
+    "B,B.1,OnDemand,2026-10-01,0,Inf,Hrs,0.1990,USD,Compute Instance,m6i.large,Shared,Windows,NA,Used,EU-BoxUsage:m6i.large\n"  # noqa: E501 - one row of the list
     "C,C.1,Reserved,2026-10-01,0,Inf,Hrs,0.0600,USD,Compute Instance,m6i.large,Shared,Linux,NA,Used,EU-HeavyUsage\n"
     "D,D.1,OnDemand,2026-10-01,0,Inf,Hrs,0.0000,USD,Compute Instance,m6i.large,Shared,Linux,NA,Used,EU-Reservation\n"
-    "E,E.1,OnDemand,2026-10-01,0,Inf,Hrs,0.5000,USD,Compute Instance,z9.large,Shared,Linux,NA,Used,EU-BoxUsage:z9.large\n"
+    "E,E.1,OnDemand,2026-10-01,0,Inf,Hrs,0.5000,USD,Compute Instance,z9.large,Shared,Linux,NA,Used,EU-BoxUsage:z9.large\n"  # noqa: E501 - one row of the list
     "F,F.1,OnDemand,2026-10-01,0,Inf,GB-Mo,0.0880,USD,Storage,,,,,,EU-EBS:VolumeUsage.gp3\n"
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_unchanged_prices_are_only_checked_and_changed_ones_stand_beside_the_old
         main, ["--from-file", recorded(tmp_path, "AWSLambda", LAMBDA), "--prices", str(ours), "--write"]
     )
     assert shown.exit_code == 0, shown.output
-    assert "CHANGED   lambda:request (us-east-1): 2.0E-7 -> 3.000E-7" in shown.output
+    assert "CHANGED   lambda:request (us-east-1): 2E-7 -> 3.000E-7" in shown.output
     before, after = read(PRICES_CSV), read(ours)
     assert len(after.prices) == len(before.prices) + 1
     tiers = after.tiers("lambda:x86_64", "us-east-1")
