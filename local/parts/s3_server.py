@@ -30,7 +30,8 @@ class S3:
             str(Path(sysconfig.get_path("scripts")) / "rclone"), "serve", "s3", str(place.data),
             "--addr", f"{LOOPBACK}:{port}",
             "--config", "/dev/null",  # the user's own remotes are none of ours
-            "--vfs-cache-mode", "off", "--dir-cache-time", "0s", "--poll-interval", "0",
+            # Not 0s: each folder's clean-up timer then fires without a pause, and under load no request gets its lock.
+            "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--poll-interval", "0",
         ]  # fmt: skip
         endpoint = f"http://{LOOPBACK}:{port}"
 
