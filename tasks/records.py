@@ -41,6 +41,10 @@ class Grammar:
 
     delimiter: bytes
 
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in b'"\r\n':
+            raise ValueError(f"found delimiter {self.delimiter!r}, wanted one ASCII character, no quote or line end")
+
     @property
     def _field(self) -> bytes:
         rest = b"[^" + re.escape(self.delimiter) + rb"\r\n]*+"
@@ -117,13 +121,13 @@ class Grammar:
         """Where the first record after `head`'s first byte may start, `head` being cut out of a file at any place.
 
         One place for each state the reader may be in there: within a plain field, at the start of a field, within
-        quotes, after a quote within quotes. All equal: certain. Else the likeliest first: whose next records have
-        the most equal widths. A place that needs more text than `head` holds is left out.
+        quotes, after a quote within quotes. Four and all equal: certain. A place that needs more text than `head`
+        holds is left out.
         """
         places = []
         for prefix in (b"x", b"", b'"', b'""'):
             end = self.next_end(prefix + head, 0, final)
-            if end is not None and end - len(prefix) not in places:
+            if end is not None:
                 places.append(end - len(prefix))
         return places
 

@@ -307,7 +307,7 @@ class Reader:
                     if stop is not None and offset >= stop:
                         return
             data = carry + data if carry else data
-            cut, done = self._cut(data, start, None if stop is None else start + stop - offset, final, quoted)
+            cut, done = self._cut(data, start, offset, stop, final=final, quoted=quoted)
             if cut > start:
                 yield _Chunk(offset, data, start, cut, quoted)
                 offset += cut - start
@@ -317,22 +317,22 @@ class Reader:
             carry = data[cut:]
             quoted = quoted and b'"' in carry
             if len(carry) > RECORD_BYTES or (final and carry):
+                # Not a row to be skipped: nobody can tell how many rows it has swallowed.
                 reason = "its quote is never closed" if final else f"it is longer than {RECORD_BYTES} bytes"
-                self.bad.add(BadData(f"wanted a record, {reason}", self.slice.item.uri, offset, shown(carry)))
-                if not final:
-                    raise BadData(f"can't skip a record: {reason}", self.slice.item.uri, offset, shown(carry))
-                self.end = offset + len(carry)
+                raise BadData(f"wanted a record, {reason}", self.slice.item.uri, offset, shown(carry))
 
-    def _cut(self, data: bytes, start: int, stop: int | None, final: bool, quoted: bool) -> tuple[int, bool]:
-        """Where to cut `data` from `start`, and whether the first record's end at or after `stop` is reached."""
+    def _cut(
+        self, data: bytes, start: int, offset: int, stop: int | None, *, final: bool, quoted: bool
+    ) -> tuple[int, bool]:
+        """Where to cut `data` from `start`, at `offset` in the file; and is the end at or after `stop` reached?"""
+        stop = None if stop is None else start + stop - offset
         if quoted:
             ends = self.grammar.ends(data, final)
-            sizes = np.diff(ends, prepend=0)
-            if (sizes > RECORD_BYTES).any():
-                at = int(ends[sizes > RECORD_BYTES][0] - sizes[sizes > RECORD_BYTES][0])
-                raise BadData(
-                    f"wanted a record of {RECORD_BYTES} bytes at most", self.slice.item.uri, at, shown(data[at:])
-                )
+            long = np.flatnonzero(np.diff(ends, prepend=0) > RECORD_BYTES)
+            if len(long):
+                at = int(ends[long[0] - 1]) if long[0] else 0
+                reason = f"wanted a record, it is longer than {RECORD_BYTES} bytes"
+                raise BadData(reason, self.slice.item.uri, offset + at, shown(data[at : at + 200]))
             reached = len(ends) if stop is None else int(np.searchsorted(ends, stop))
             if reached < len(ends):
                 return int(ends[reached]), True
