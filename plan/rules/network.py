@@ -43,7 +43,7 @@ def open_load_balancer(resource: Resource, settings: Settings) -> Iterator[Viola
             yield _open(resource, found, "internal: true", "set it", "open-load-balancer")
     elif resource.type.startswith("kubernetes:"):
         for path, body in below(resource.props):
-            if at(body, "type") == "LoadBalancer" or at(body, "spec", "serviceType") == "LoadBalancer":
+            if "LoadBalancer" in (at(body, "type"), at(body, "serviceType")):
                 yield from _service(resource, path, body)
 
 

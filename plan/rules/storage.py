@@ -89,11 +89,11 @@ def _denies_plain_http(policy: Resource) -> bool:
 
 def _is_tls_denial(statement: Mapping[str, Any]) -> bool:
     secure = at(statement, "Condition", "Bool", "aws:SecureTransport")
-    everything = {"s3:*", "*"} & set(items(statement.get("Action")))
+    everything = any(action in ("s3:*", "*") for action in items(statement.get("Action")))
     everyone = statement.get("Principal") in ("*", {"AWS": "*"})
     objects_too = any(str(target).endswith("/*") or target == "*" for target in items(statement.get("Resource")))
     denies = statement.get("Effect") == "Deny" and str(secure).lower() == "false"
-    return denies and bool(everything) and everyone and objects_too
+    return denies and everything and everyone and objects_too
 
 
 def _refused(bucket: Resource, found: str, wanted: str, fix: str) -> Violation:

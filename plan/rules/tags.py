@@ -72,7 +72,7 @@ def owned(resources: Sequence[Resource], settings: Settings) -> Iterator[Violati
         own = at(resource.props, "tags")
         if own is UNKNOWN or inherited is UNKNOWN:
             continue
-        given = {**(inherited or {}), **(own or {})}
+        given = {**_pairs(inherited), **_pairs(own)}
         if lacking := _lacking(given, settings):
             fix = "set them as the provider's default tags, or on the resource"
             wanted = f"all of {', '.join(required_tags(settings))}"
@@ -81,14 +81,14 @@ def owned(resources: Sequence[Resource], settings: Settings) -> Iterator[Violati
 
 def _launched(resource: Resource) -> Iterator[tuple[str, Any]]:
     if resource.type == TEMPLATE:
-        given = {at(s, "resourceType"): at(s, "tags") for s in items(at(resource.props, "tagSpecifications"))}
+        given = {str(at(s, "resourceType")): at(s, "tags") for s in items(at(resource.props, "tagSpecifications"))}
         for kind in _LAUNCHED:
             yield f"tagSpecifications for {kind}", given.get(kind)
     elif resource.type == INSTANCE and at(resource.props, "launchTemplate") is None:
         whole = at(resource.props, "volumeTags")
         yield "volumeTags", at(resource.props, "rootBlockDevice", "tags") if whole is None else whole
     elif resource.type == GROUP:
-        yield "tags of the group", {at(tag, "key"): at(tag, "value") for tag in items(at(resource.props, "tags"))}
+        yield "tags of the group", {str(at(tag, "key")): at(tag, "value") for tag in items(at(resource.props, "tags"))}
 
 
 def _inherited(resource: Resource, defaults: Mapping[str, Any]) -> Any:
@@ -107,6 +107,10 @@ def _default_tags(provider: Resource) -> Any:
 def _lacking(tags: Any, settings: Settings) -> str | None:
     if tags is UNKNOWN:
         return "whose keys are unknown"
-    given = tags or {}
+    given = _pairs(tags)
     missing = [key for key in required_tags(settings) if given.get(key) in ("", None)]
     return f"without {', '.join(missing)}" if missing else None
+
+
+def _pairs(tags: Any) -> Mapping[str, Any]:
+    return tags if isinstance(tags, Mapping) else {}

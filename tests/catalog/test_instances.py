@@ -14,7 +14,9 @@ def test_every_row_has_a_source_and_sizes() -> None:
             assert row.eks_max_pods, row.type
 
 
-@pytest.mark.parametrize(("asked", "near"), [("m6i.larg", "m6i.large"), ("M6I.xlarge", "m6i.xlarge"), ("cx2-8x16", "cx2.8x16")])
+@pytest.mark.parametrize(
+    ("asked", "near"), [("m6i.larg", "m6i.large"), ("M6I.xlarge", "m6i.xlarge"), ("cx2-8x16", "cx2.8x16")]
+)
 def test_an_unknown_type_names_the_nearest(asked: str, near: str) -> None:
     with pytest.raises(UnknownInstanceTypeError, match=near):
         instance(asked)

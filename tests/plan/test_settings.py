@@ -27,13 +27,22 @@ EKS = {"engine": "ray", "platform": "eks", "workers": 2}
         ({"program": "bench", "compare": ["functions"]}, "declares none"),
         ({"program": "bench", "cache": {"platform": "ec2"}}, "needs instanceType"),
         (
-            {"program": "bench", "kubernetes": {"version": "1.35", "instanceType": "m6i.large", "nodes": 2, "minNodes": 1}},
+            {
+                "program": "bench",
+                "kubernetes": {"version": "1.35", "instanceType": "m6i.large", "nodes": 2, "minNodes": 1},
+            },
             "belong together",
         ),
         (
             {
                 "program": "bench",
-                "kubernetes": {"version": "1.35", "instanceType": "m6i.large", "nodes": 9, "minNodes": 1, "maxNodes": 3},
+                "kubernetes": {
+                    "version": "1.35",
+                    "instanceType": "m6i.large",
+                    "nodes": 9,
+                    "minNodes": 1,
+                    "maxNodes": 3,
+                },
             },
             "nodes 9 is not between",
         ),

@@ -130,7 +130,9 @@ def test_a_region_without_prices_is_refused(changed: Changed, generous: Person, 
     assert [violation.rule for violation in found] == ["budget"]
 
 
-def test_a_smaller_worker_fits_where_the_published_one_does_not(changed: Changed, generous: Person, now: datetime) -> None:
+def test_a_smaller_worker_fits_where_the_published_one_does_not(
+    changed: Changed, generous: Person, now: datetime
+) -> None:
     smaller = {"kubernetes.nodes": 7, "worker": {"memoryMib": 3328, "reason": "8 on a node"}}
     found = check_settings(changed("k8s-50", smaller), generous, now)
     assert [violation.rule for violation in found] == ["pods-fit"]  # CPU still allows seven on a node
