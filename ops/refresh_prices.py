@@ -72,7 +72,7 @@ class Change:
 
 
 def offered(lines: Iterable[str], offer: str, region: str, today: date) -> list[dict[str, str]]:
-    """Rows for prices.csv from one offer's CSV. Raises PriceError if it does not look like one, or has a unit unknown."""
+    """Rows for prices.csv from one offer's CSV. Raises PriceError if it is not one, or has an unknown unit."""
     stream = iter(lines)
     head = [next(stream, "") for _ in range(METADATA_LINES)]
     if not head[0].startswith('"FormatVersion"'):

@@ -106,6 +106,21 @@ def refuse_above_budget(settings: Settings, expected_usd: Decimal | float, spent
         )
 
 
+def affordable_s(settings: Settings, target: str, terms: Terms | None = None, spent_usd: Decimal | float = 0) -> float:
+    """Seconds for which `target` (a cluster, `functions`, or both with +) can run before the budget is spent.
+
+    A runner takes the smaller of this and its own deadline, so that a run is cancelled when it exceeds the budget.
+    Infinite where nothing costs money or no budget is set.
+    """
+    terms = terms or Terms()
+    per_hour = cost.per_platform(cost.hourly(settings, terms.region, terms.on, spot=terms.spot))
+    rate = sum((per_hour.get(name, Decimal(0)) for name in (*target.split("+"), *cost.SHARED)), Decimal(0))
+    if settings.budget_usd is None or not rate:
+        return float("inf")
+    left = billing.exact(settings.budget_usd) - billing.exact(spent_usd)
+    return max(0.0, float(left / rate * 3600))
+
+
 @dataclass(frozen=True)
 class _Target:
     """A cluster, functions, or both, a hybrid: functions read and filter, the cluster sorts."""

@@ -114,8 +114,8 @@ def run(size: Size, work: Work, p: Values, timeout_s: float = math.inf, *, simul
     tasks = _tasks(size, work, busy_s, timeout_s)
     task_s = busy_s / tasks
     waves = math.ceil(tasks / size.workers)
-    straggle = 1 + p["straggler_sigma"] * math.sqrt(2 * math.log(max(1, min(tasks, size.workers))))
-    loads = {WORKERS: waves * task_s * straggle, DISPATCH: tasks / p["tasks_per_s"]}
+    slowest = straggle(min(tasks, size.workers), p)
+    loads = {WORKERS: waves * task_s * slowest, DISPATCH: tasks / p["tasks_per_s"]}
     if megabytes:
         loads["requests of one prefix"] = megabytes / p["request_mb"] / p["gets_per_s"] / work.prefixes
         loads["bandwidth that all workers share"] = work.gb / p["shared_gb_s"]
@@ -125,9 +125,14 @@ def run(size: Size, work: Work, p: Values, timeout_s: float = math.inf, *, simul
     closed_s = seconds = max(loads.values())
     if simulate and (late := _late(size, loads, p)) is not None:
         servers = [loads[DISPATCH] / tasks, *([loads["requests of one prefix"] / tasks] if megabytes else [])]
-        seconds = max(queueing.makespan_s(late, tasks, task_s * straggle, servers), *loads.values())
+        seconds = max(queueing.makespan_s(late, tasks, task_s * slowest, servers), *loads.values())
     shared_s = max((load for name, load in loads.items() if name not in (WORKERS, DISPATCH)), default=0.0)
     return Run(seconds + calls_s, tasks, task_s, max(task_s, shared_s / waves), loads, closed_s + calls_s)
+
+
+def straggle(workers: int, p: Values) -> float:
+    """How much longer the slowest of `workers` takes than the mean: the expected maximum of normal deviates."""
+    return 1 + p["straggler_sigma"] * math.sqrt(2 * math.log(max(1, workers)))
 
 
 def sort_s(size: Size, work: Work, p: Values) -> float:

@@ -216,3 +216,12 @@ def test_command_line_needs_no_account_and_says_what_is_wrong(monkeypatch: pytes
 
 def test_a_stack_of_nothing_has_no_estimate() -> None:
     assert estimates.estimate(parse({"program": "base"}, "base"), INGEST) == []
+
+
+def test_a_run_is_cut_off_when_the_budget_is_spent(bench_128: Settings) -> None:
+    whole = estimates.affordable_s(bench_128, "ray")
+    assert whole == pytest.approx(3600 * 60 / 6.955, rel=0.001)
+    assert estimates.affordable_s(bench_128, "ray", spent_usd=30) == pytest.approx(whole / 2)
+    assert estimates.affordable_s(bench_128, "ray", spent_usd=61) == 0
+    assert estimates.affordable_s(bench_128, "ray+functions") < whole / 4
+    assert estimates.affordable_s(load("dev", ROOT), "ray") == float("inf")

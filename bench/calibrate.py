@@ -1,0 +1,171 @@
+"""`python -m bench.calibrate`: what own rows say of the estimate's parameters, and how far the estimate was from them.
+
+plan.estimate reads no rows: it is handed an overlay of parameters, which this writes. Only warm samples that count are
+used, each engine on each platform by itself; the range of a parameter is the interval of its median.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bench import stats
+from bench.rows import Row, append, read
+from plan.estimate import Estimate, estimate
+from plan.estimate.parameters import Draws, Parameter, Parameters, write
+from plan.estimate.parameters import read as read_parameters
+from plan.estimate.phases import MB_PER_GB, Work, straggle
+from plan.settings import Settings, load
+
+MB = 2**20
+TARGETS = {"ray": "ray", "dask": "dask", "lithops": "functions"}
+
+
+@dataclass(frozen=True)
+class Miss:
+    """The estimate of one warm run beside the median of what was measured, in seconds."""
+
+    label: str
+    estimated_s: float
+    actual_s: float
+
+    @property
+    def error(self) -> float:
+        return self.estimated_s / self.actual_s - 1
+
+
+def overlay(rows: Iterable[Row], parameters: Parameters | None = None) -> list[Parameter]:
+    """Parameters measured by these rows: rate of one worker, start-up, teardown, first run over later ones."""
+    parameters, found = parameters or read_parameters(), []
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.engine in TARGETS and row.label == row.engine and row.status == "ok" and row.value:
+            groups[row.engine, row.platform].append(row)
+    for (engine, where), group in groups.items():
+        platform = "lambda" if engine == "lithops" and where != "local" else where
+        known = Draws(parameters, engine, platform)
+        warm = [row for row in group if row.metric == "run_s" and row.condition == "warm"]
+        cold = [row for row in group if row.metric == "run_s" and row.condition == "cold"]
+        measured = {
+            "read_mb_s": [rate for row in warm if (rate := _read_mb_s(row, known))],
+            "teardown_s": [row.value or 0.0 for row in group if row.metric == "teardown_s"],
+            "first_run_factor": _factors(warm, cold),
+        }
+        if engine != "lithops":
+            measured["head_start_s"] = [row.value or 0.0 for row in group if row.metric == "startup_s"]
+        runs = ", ".join(sorted({row.run_id for row in group}))
+        for name, values in measured.items():
+            if values:
+                found.append(_parameter(name, engine, platform, values, runs))
+    return found
+
+
+def misses(rows: Iterable[Row], settings: Settings, parameters: Parameters | None = None) -> list[Miss]:
+    """The estimate of each engine's warm ingest against its median, one size of data at a time."""
+    actual: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for row in rows:
+        if (
+            row.metric == "run_s"
+            and row.condition == "warm"
+            and row.status == "ok"
+            and row.label in TARGETS
+            and row.data
+        ):
+            actual[row.label, row.data.size_bytes].append(row.value or 0.0)
+    found = []
+    for (label, size_bytes), values in actual.items():
+        made = _estimates(settings, size_bytes, parameters)
+        if TARGETS[label] in made:
+            found.append(Miss(label, made[TARGETS[label]].run_s.value, statistics.median(values)))
+    return found
+
+
+def estimate_row(row: Row, made: Estimate) -> Row:
+    """The estimate of a measured row, to be kept beside it: metric `estimate_s`, its range in `parameters`."""
+    kept = {"estimate_low_s": made.run_s.low, "estimate_high_s": made.run_s.high, "estimate_usd": made.usd.value}
+    blank: dict[str, object] = {
+        "phases": {},
+        "billed": {},
+        "answer": None,
+        "failure": None,
+        "status": "ok",
+        "condition": "none",
+    }
+    fields = {
+        "metric": "estimate_s",
+        "value": made.run_s.value,
+        "parameters": kept,
+        "at": datetime.now(UTC).isoformat(),
+    }
+    return Row.model_validate({**row.model_dump(), **blank, **fields})
+
+
+def _estimates(settings: Settings, size_bytes: int, parameters: Parameters | None) -> dict[str, Estimate]:
+    work = Work("ingest", gb=size_bytes / MB / MB_PER_GB)
+    return {one.target: one for one in estimate(settings, work, parameters)}
+
+
+def _read_mb_s(row: Row, known: Draws) -> float | None:
+    """MB (2**20 bytes) a second that one worker read and parsed; on functions what is left after calling them."""
+    if row.data is None or row.workers is None or not row.value:
+        return None
+    around = known["call_s"] + known["join_s"] if row.engine == "lithops" else 0.0
+    seconds = max(row.value - around, row.value / 10)
+    return row.data.size_bytes / MB * straggle(row.workers.count, known) / row.workers.count / seconds
+
+
+def _factors(warm: Sequence[Row], cold: Sequence[Row]) -> list[float]:
+    if not warm or not cold:
+        return []
+    usual = statistics.median(row.value or 0.0 for row in warm)
+    return [(row.value or 0.0) / usual for row in cold]
+
+
+def _parameter(name: str, engine: str, platform: str, values: Sequence[float], runs: str) -> Parameter:
+    found = stats.estimate(values)
+    low = found.low if found.low is not None else found.least
+    high = found.high if found.high is not None else found.greatest
+    unit = {"read_mb_s": "MB/s", "first_run_factor": "x"}.get(name, "s")
+    note = f"{found.n} samples"
+    return Parameter(
+        name, engine, platform, found.median, low, high, unit, "this project: own rows", f"runs {runs}", note
+    )
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--rows", type=click.Path(exists=True, path_type=Path), required=True, help="A file of rows.")
+@click.option("--stack", default="dev", help="The stack that the rows are of.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the overlay, for plan.estimate --parameters.")
+@click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
+def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
+    """Say how far the estimate was from these rows, before and after calibration with them."""
+    found, settings = [row for row in read(rows) if isinstance(row, Row)], load(stack, Path.cwd())
+    own = overlay(found)
+    for title, parameters in (("as published", None), ("calibrated with these rows", read_parameters().overlaid(own))):
+        for miss in misses(found, settings, parameters):
+            shown = (
+                f"{miss.label:8} estimate {miss.estimated_s:8.2f} s, measured {miss.actual_s:8.2f} s, {miss.error:+.0%}"
+            )
+            click.echo(f"{title}: {shown}")
+    if out is not None:
+        write(out, own)
+        click.echo(f"wrote {len(own)} parameters to {out}")
+    if keep:
+        kept = 0
+        firsts = {
+            row.label: row for row in reversed(found) if row.metric == "run_s" and row.data and row.label in TARGETS
+        }
+        for label, row in firsts.items():
+            made = _estimates(settings, row.data.size_bytes if row.data else 0, None)
+            if TARGETS[label] in made:
+                append(rows, estimate_row(row, made[TARGETS[label]]))
+                kept += 1
+        click.echo(f"kept {kept} estimates in {rows}")
+
+
+if __name__ == "__main__":
+    main()
