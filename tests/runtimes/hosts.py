@@ -81,15 +81,15 @@ class Site:
 
     def boot(self, script: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start a boot script in a process group of its own, its output in boot.log of the host's folder."""
-        log = Path(environment["HOME"], "boot.log").open("wb")
-        process = subprocess.Popen(
-            [str(CLUSTER / script)],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=environment["HOME"],
-        )
+        with Path(environment["HOME"], "boot.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(CLUSTER / script)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=environment["HOME"],
+            )
         self.processes.append(process)
         return process
 

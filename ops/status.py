@@ -1,0 +1,90 @@
+"""What is up in AWS, since when, until when, and what it spends.
+
+python -m ops.status                   every stack in the region
+python -m ops.status --stack bench-128
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import boto3
+import click
+from rich.console import Console
+from rich.table import Table
+
+from plan.cost import host_usd_per_h
+from plan.rules.tags import EXPIRY, OWNER, STACK
+
+
+@dataclass(frozen=True)
+class Host:
+    """One running instance of a stack; usd_per_h includes its volume and address."""
+
+    stack: str
+    owner: str
+    group: str
+    instance_type: str
+    since: datetime
+    until: str | None
+    usd_per_h: Decimal
+
+    def spent_usd(self, now: datetime) -> Decimal:
+        """What it has cost since it was launched."""
+        return self.usd_per_h * Decimal((now - self.since).total_seconds()) / 3600
+
+
+def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
+    """Every running or starting instance that bears a stack's tag. Raises catalog.prices.PriceError."""
+    filters = [
+        {"Name": "tag-key", "Values": [STACK]} if stack is None else {"Name": f"tag:{STACK}", "Values": [stack]},
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
+    ]
+    for page in session.client("ec2").get_paginator("describe_instances").paginate(Filters=filters):
+        for instance in (i for reservation in page["Reservations"] for i in reservation["Instances"]):
+            tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+            yield Host(
+                stack=tags[STACK],
+                owner=tags.get(OWNER, "unknown"),
+                group=tags.get("aws:autoscaling:groupName") or tags.get("Name", instance["InstanceId"]),
+                instance_type=instance["InstanceType"],
+                since=instance["LaunchTime"],
+                until=tags.get(EXPIRY),
+                usd_per_h=host_usd_per_h(instance["InstanceType"], session.region_name),
+            )
+
+
+@click.command(help=__doc__)
+@click.option("--stack", help="one stack only")
+@click.option("--region", help="default: AWS_REGION or the profile's")
+def status(stack: str | None, region: str | None) -> None:
+    """Print one line per group of hosts."""
+    session, now = boto3.Session(region_name=region), datetime.now(UTC)
+    groups: dict[tuple[str, str], list[Host]] = {}
+    for host in hosts(session, stack):
+        groups.setdefault((host.stack, host.group), []).append(host)
+    if not groups:
+        click.echo(f"no host is up in {session.region_name}; functions and buckets cost by use")
+        return
+    table = Table("stack", "group", "hosts", "type", "owner", "up for", "until (UTC)", "USD/h", "USD so far")
+    for (name, group), members in sorted(groups.items()):
+        oldest = min(members, key=lambda host: host.since)
+        table.add_row(
+            name,
+            group,
+            str(len(members)),
+            oldest.instance_type,
+            oldest.owner,
+            str(timedelta(seconds=int((now - oldest.since).total_seconds()))),
+            oldest.until or "no expiry",
+            f"{sum((host.usd_per_h for host in members), Decimal(0)):.3f}",
+            f"{sum((host.spent_usd(now) for host in members), Decimal(0)):.2f}",
+        )
+    Console().print(table)
+    click.echo("end a stack with: pulumi destroy -s STACK && python -m ops.audit --stack STACK")
+
+
+if __name__ == "__main__":
+    status()
