@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from bench.report.data import BASELINES, Measured
-from bench.report.findings import dollars, seconds, words
+from bench.report.findings import dollars, rivals, seconds, words
 from catalog.published import Published
 
 ENGINES = ("ray", "dask", "lithops", "ray+lithops", "dask+lithops", "pandas", "arrow")
@@ -111,7 +111,6 @@ def phases(field: Sequence[Measured]) -> Chart:
         for name, spent_s in m.phases.items()
     ]
     # One hue per engine everywhere, so spans differ by strength: the last faint, the first full, gaps of paper between.
-    steps = [round(1 - 0.75 * turn / max(1, len(order) - 1), 2) for turn in range(len(order))]
     bars = (
         _shown(records)
         .mark_bar(stroke="var(--paper)", strokeWidth=1, height={"band": 0.72})
@@ -122,7 +121,7 @@ def phases(field: Sequence[Measured]) -> Chart:
             alt.Opacity(
                 "phase:O",
                 sort=[words(name) for name in order],
-                scale=alt.Scale(domain=[words(name) for name in order], range=steps),
+                scale=alt.Scale(domain=[words(name) for name in order], range=[1, 0.25]),
                 legend=_legend(symbolFillColor="var(--muted)", symbolStrokeWidth=0, symbolType="square"),
             ),
             alt.Order("turn:Q"),
@@ -183,7 +182,7 @@ def startups(field: Sequence[Measured]) -> Chart:
 
 def cost_and_time(field: Sequence[Measured]) -> Chart:
     """Modelled USD of 1000 runs against the median time of one. Lower left is better; what nothing beats is named."""
-    priced = [m for m in field if m.usd is not None]
+    priced = [m for m in rivals(field) if m.usd is not None]
     records = [
         {
             **_mark(m),
@@ -193,7 +192,7 @@ def cost_and_time(field: Sequence[Measured]) -> Chart:
             "usd": float(m.usd or 0) * 1000,
             "price": dollars(float(m.usd or 0)),
             "prices of": str(m.priced_on),
-            "label": "" if _beaten(m, priced) else m.variant,
+            "label": m.variant if m.group.condition != "cold" and not _beaten(m, priced) else "",
             "room": m.estimate.median * 1.1,
         }
         for m in priced
@@ -211,9 +210,7 @@ def cost_and_time(field: Sequence[Measured]) -> Chart:
     points = shown.mark_point(filled=True, size=120, opacity=1, stroke="var(--paper)", strokeWidth=1).encode(
         y, _x("median", title), alt.Fill("engine:N", scale=scale, legend=legend), _condition(records), tooltip=tip
     )
-    label = shown.mark_text(align="right", dx=-9, dy=2, fontSize=11.5, fill="var(--ink)").encode(
-        y, _x("median", title), text="label:N"
-    )
+    label = shown.mark_text(dy=-13, fontSize=11.5, fill="var(--ink)").encode(y, _x("median", title), text="label:N")
     room = shown.mark_point(opacity=0, size=0).encode(y, _x("room", title))
     return _finish(spread + points + label + room, height=340)
 
@@ -229,7 +226,7 @@ def cold_factors(field: Sequence[Measured], published: Sequence[Published]) -> C
             "label": f"{cold.estimate.median / warm.estimate.median:.2f}",
         }
         for warm, cold in pairs(field)
-        if cold.engine in {p.engine for p in published}
+        if cold.engine in {p.engine for p in published} and not cold.double
     ]
     theirs = [
         {
@@ -280,12 +277,11 @@ def once_per_variant(field: Sequence[Measured]) -> list[Measured]:
 
 def _beaten(measured: Measured, field: Sequence[Measured]) -> bool:
     """True where something of the same data and condition is both faster and cheaper."""
-    rivals = [
-        m for m in field if (m.group.dataset, m.group.condition) == (measured.group.dataset, measured.group.condition)
+    group = measured.group
+    others = [
+        m for m in field if m.latest and m.group.dataset == group.dataset and m.group.condition == group.condition
     ]
-    return any(
-        m.estimate.median < measured.estimate.median and (m.usd or 0) < (measured.usd or 0) and m.latest for m in rivals
-    )
+    return any(m.estimate.median < measured.estimate.median and (m.usd or 0) < (measured.usd or 0) for m in others)
 
 
 def _shown(records: list[dict[str, Any]]) -> alt.Chart:

@@ -83,6 +83,11 @@ class Measured:
     latest: bool
     variant: str
 
+    @property
+    def double(self) -> bool:
+        """True for the second label of an engine that ran beside itself (`dask#2`)."""
+        return self.group.label != self.engine
+
 
 @dataclass(frozen=True)
 class Report:
@@ -200,7 +205,7 @@ def null_tests(found: Report) -> list[tuple[Measured, stats.NullTest]]:
     pairs = [
         (by_group[m.group._replace(label=m.engine)], m)
         for m in found.measured
-        if m.group.label == f"{m.engine}#2" and m.group._replace(label=m.engine) in by_group
+        if m.double and m.group._replace(label=m.engine) in by_group
     ]
     return [(first, stats.null_test(first.samples, second.samples)) for first, second in pairs]
 

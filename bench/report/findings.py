@@ -20,7 +20,7 @@ class Answer:
 
 def answers(field: Sequence[Measured]) -> list[Answer]:
     """Answers for samples of one data set in one condition. An empty field has none; a single one has no rivals."""
-    ranked = _ranked(field)
+    ranked = rivals(field)
     if not ranked:
         return []
     return [_fastest(ranked), _lead(ranked), _sure(ranked), _cheapest(ranked)]
@@ -48,7 +48,7 @@ def run_time_title(field: Sequence[Measured]) -> str:
     """The finding of the run-time chart in one line."""
     if not field:
         return "No sample that counts"
-    ranked = _ranked(field)
+    ranked = rivals(field)
     if len(ranked) == 1:
         return f"{ranked[0].variant} took {seconds(ranked[0].estimate.median)}"
     tied = [m.variant for m in ranked[1:] if not _comparison(ranked[0], m).differs]
@@ -61,7 +61,7 @@ def run_time_title(field: Sequence[Measured]) -> str:
 def cold_title(warm: Sequence[Measured], cold: Sequence[Measured]) -> str:
     """Which variant pays most for its first run."""
     by_name = {m.variant: m.estimate.median for m in warm}
-    factors = {m.variant: m.estimate.median / by_name[m.variant] for m in cold if m.variant in by_name}
+    factors = {m.variant: m.estimate.median / by_name[m.variant] for m in rivals(cold) if m.variant in by_name}
     if not factors:
         return "No variant has both a cold and a warm sample"
     most, least = max(factors, key=lambda k: factors[k]), min(factors, key=lambda k: factors[k])
@@ -74,17 +74,17 @@ def cold_title(warm: Sequence[Measured], cold: Sequence[Measured]) -> str:
 
 def phase_title(field: Sequence[Measured]) -> str:
     """Where the time of the fastest variant goes."""
-    shown = [m for m in field if m.phases]
+    shown = [m for m in rivals(field) if m.phases]
     if not shown:
         return "No sample has phase spans"
-    best = min(shown, key=lambda m: m.estimate.median)
+    best = shown[0]
     name, longest = max(best.phases.items(), key=lambda item: item[1])
     return f"{best.variant} spends {longest / sum(best.phases.values()):.0%} of its time in {words(name)}"
 
 
 def startup_title(field: Sequence[Measured]) -> str:
     """Which engine keeps one waiting before the first run."""
-    known = {m.group.label: m.startup_s for m in field if m.startup_s is not None}
+    known = {m.group.label: m.startup_s for m in rivals(field) if m.startup_s is not None}
     if not known:
         return "No row tells a start-up time"
     slow, fast = max(known, key=lambda k: known[k] or 0), min(known, key=lambda k: known[k] or 0)
@@ -95,11 +95,11 @@ def startup_title(field: Sequence[Measured]) -> str:
 
 def cost_title(field: Sequence[Measured]) -> str:
     """Whether speed has to be paid for."""
-    priced = [m for m in field if m.usd is not None]
+    priced = [m for m in rivals(field) if m.usd is not None]
     if not priced:
         return "No sample has billed quantities to price"
     cheap = min(priced, key=lambda m: m.usd or 0)
-    fast = min(priced, key=lambda m: m.estimate.median)
+    fast = priced[0]
     if cheap is fast:
         return f"{fast.variant} is both fastest and cheapest: nothing to trade"
     times = cheap.estimate.median / fast.estimate.median
@@ -111,7 +111,7 @@ def published_title(ours: Sequence[tuple[Measured, Measured]], theirs: dict[str,
     """Who pays most for a first run, in the study and here; `ours` are (warm, cold) of the engines in `theirs`."""
     dearest = max(theirs, key=lambda engine: theirs[engine])
     said = f"In the study {dearest} pays most for a first run ({theirs[dearest]:g} times a warm one)"
-    here = {cold.variant: cold.estimate.median / warm.estimate.median for warm, cold in ours if "#" not in cold.variant}
+    here = {cold.variant: cold.estimate.median / warm.estimate.median for warm, cold in ours}
     if not here:
         return f"{said}; not measured here"
     most = max(here, key=lambda variant: here[variant])
@@ -123,9 +123,9 @@ def words(name: str) -> str:
     return name.replace("_", " ").replace("engine call", "call")
 
 
-def _ranked(field: Sequence[Measured]) -> list[Measured]:
+def rivals(field: Sequence[Measured]) -> list[Measured]:
     """Fastest first, without the second label of an engine that runs beside itself: it is no rival."""
-    return sorted((m for m in field if "#" not in m.group.label), key=lambda m: m.estimate.median)
+    return sorted((m for m in field if not m.double), key=lambda m: m.estimate.median)
 
 
 def _fastest(ranked: Sequence[Measured]) -> Answer:

@@ -321,7 +321,7 @@ def _published_factors(
 
 
 def _of(pairs: list[tuple[Measured, Measured]], engines: Container[str]) -> list[tuple[Measured, Measured]]:
-    return [pair for pair in pairs if pair[0].engine in engines]
+    return [pair for pair in pairs if pair[0].engine in engines and not pair[0].double]
 
 
 def _published_table() -> Table:

@@ -48,7 +48,6 @@ async function drawFigure(figure, pick, slice) {
     spec.signals.find((signal) => signal.name === "pick").value = pick;
     const options = { mode: "vega", renderer: "svg", actions: false, tooltip: { theme: "custom" } };
     views.set(figure.id, vegaEmbed(chart, spec, options).then((result) => result.view));
-    views.set(figure.id, vegaEmbed(chart, compiled, options).then((result) => result.view));
     await views.get(figure.id);
   } else {
     const view = await views.get(figure.id);

@@ -93,7 +93,7 @@ def _row(  # noqa: PLR0917  one call, right above
 
 def uncounted_rows() -> list[Row]:
     """A sample that was not cold, one with a wrong answer, one of unequal workers that counts but is marked."""
-    sample = next(iter(made_rows()))
+    sample = next(row for row in made_rows() if row.metric == "run_s")
     odd: list[dict[str, Any]] = [
         {"status": "dropped", "failure": Failure(kind="not-cold", message="worker 4711 was there before")},
         {

@@ -1,0 +1,128 @@
+"""Guards: a chart that draws nothing, an error only a browser shows, filters that do nothing or are lost on reload."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.data import load, report
+from bench.report.page import render
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+MARKS = "f => f.querySelectorAll('svg .mark-symbol path, svg .mark-rect path').length"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install one to test the report in a browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def url(results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(report(load([results]))), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """A tab with a list of everything its console said; each test ends with nothing said and nothing requested."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    tab, said = context.new_page(), []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or said.append(request.url))
+    yield tab
+    context.close()
+    assert said == []
+
+
+def go(tab: Any, url: str) -> None:
+    tab.goto(url)
+    tab.wait_for_selector("html[data-drawn]", timeout=20_000)
+
+
+def shown(tab: Any, figure: str = "ingest-run-times") -> set[str]:
+    return set(
+        tab.eval_on_selector_all(f"#{figure} svg .mark-text.role-axis-label text", "all => all.map(t => t.textContent)")
+    )
+
+
+def test_every_chart_draws_marks_in_light_and_dark(tab: Any, url: str) -> None:
+    go(tab, url)
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        figures = tab.query_selector_all(".page:not([hidden]) figure")
+        assert len(figures) == 6
+        assert all(figure.evaluate(MARKS) > 5 for figure in figures)
+    tab.click("nav a[data-page=evidence]")
+    assert tab.inner_text(".page:not([hidden]) h2") == "Evidence"
+
+
+def test_filters_change_what_is_shown_and_survive_reload(tab: Any, url: str) -> None:
+    go(tab, url)
+    drawn = "() => document.querySelector('#ingest-run-times svg')?.textContent.includes('lithops')"
+    tab.wait_for_function(drawn)
+    tab.uncheck("input[name=engine][value=lithops]")
+    tab.uncheck("input[name=condition][value=cold]")
+    tab.select_option("select[name=data]", "0.4 GB in 8 files, dev")
+    tab.wait_for_function("() => document.querySelector('#ingest-run-times svg').textContent.includes('native')")
+    before = tab.inner_text(".page:not([hidden]) .figures")
+    tab.reload()
+    tab.wait_for_selector("html[data-drawn]")
+    assert tab.inner_text(".page:not([hidden]) .figures") == before
+    assert not tab.is_checked("input[name=engine][value=lithops]")
+    assert "cold" not in tab.inner_text("#ingest-run-times .chart")
+    assert "dask · native" in before
+    assert "lithops · ranges" not in before.replace("+lithops", "+")
+
+
+def test_a_combination_never_measured_says_so(tab: Any, url: str) -> None:
+    go(tab, url)
+    tab.select_option("select[name=run]", index=3)
+    tab.select_option("select[name=reader]", "ranges")
+    tab.wait_for_selector(".combination:not([hidden])")
+    tab.click(".combination .reset")
+    tab.wait_for_selector(".combination", state="hidden")
+
+
+def test_a_figure_leads_to_its_row_and_back(tab: Any, url: str) -> None:
+    go(tab, url)
+    tab.click("#ingest-run-times summary")
+    tab.click("#ingest-run-times a[data-row]")
+    tab.wait_for_selector("tr.found")
+    assert tab.is_visible("tr.found")
+    tab.go_back()
+    tab.wait_for_selector("#ingest-run-times svg")
+
+
+@pytest.mark.parametrize("width", [400, 900, 1600])
+def test_the_page_never_scrolls_sideways(tab: Any, url: str, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 800})
+    go(tab, url)
+    for page in ("ingest", "evidence"):
+        tab.click(f"nav a[data-page={page}]")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+
+
+def test_the_theme_can_be_chosen(tab: Any, url: str) -> None:
+    go(tab, url)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = tab.evaluate(paper)
+    tab.click("#theme")
+    assert tab.evaluate(paper) != light

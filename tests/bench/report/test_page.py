@@ -1,0 +1,103 @@
+"""Guards: a page that needs a network, a chart without unit or finding, a figure without its rows, text that is code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.report.__main__ import main
+from bench.report.charts import ENGINES
+from bench.report.data import Loaded, Report, load, report
+from bench.report.page import FOLDER, LATEST, Refs, pages, render, workload_page
+
+
+@pytest.fixture(scope="module")
+def found(results: Path) -> Report:
+    return report(load([results]))
+
+
+@pytest.fixture(scope="module")
+def html(found: Report) -> str:
+    return render(found)
+
+
+def test_the_file_needs_nothing_else(html: str) -> None:
+    assert not re.findall(r"<(?:script|img|iframe)[^>]*\ssrc=|<link[^>]*href=\"(?!data:)|@import|url\(http", html)
+
+
+def test_every_chart_has_a_finding_per_slice_a_unit_and_rows(found: Report) -> None:
+    page = workload_page(found, "ingest")
+    assert [f.key for f in page.figures] == [
+        *("run-times", "phases", "cold-and-warm", "start-up", "cost-and-time", "published")
+    ]
+    for figure in page.figures:
+        assert all(figure.titles.values())
+        assert f"0.4 GB in 1 file, dev|{LATEST}|all" in figure.titles
+        assert re.search(r'"title":"[^"]*\((s|times as long)\)', figure.spec), f"{figure.key}: no unit on an axis"
+        assert any(isinstance(cell, Refs) for line in figure.table.lines for cell in line.cells)
+
+
+def test_every_reference_has_its_row_on_the_page(html: str) -> None:
+    linked, there = set(re.findall(r'data-row="([^"]+)"', html)), set(re.findall(r'data-ref="([^"]+)"', html))
+    assert linked
+    assert linked <= there
+
+
+def test_what_does_not_count_is_listed_with_its_reason(html: str) -> None:
+    assert "not-cold" in html
+    assert "worker 4711 was there before" in html
+    assert "found &lt;0a1b&gt;, wanted 9f3e" in html, "text from rows is escaped"
+    assert "odd.jsonl:4" in html
+    assert "ray · ranges (unequal)" in html
+
+
+def test_nothing_to_show_says_what_to_do() -> None:
+    empty = render(report(Loaded([], [])))
+    assert "Nothing to show yet" in empty
+    assert "make bench" in empty
+
+
+def test_only_failures_still_make_a_page(found: Report) -> None:
+    only = Report(found.uncounted, found.unreadable, [])
+    assert [page.key for page in pages(only)] == ["evidence"]
+    assert "wrong-answer" in render(only)
+
+
+def test_published_values_are_marked_with_their_source(found: Report) -> None:
+    (figure,) = (f for f in workload_page(found, "ingest").figures if f.key == "published")
+    published = [line.cells for line in figure.table.lines if line.cells[1] == "published"]
+    assert len(published) == 3
+    assert all("section 4.2.4" in str(cells[-1]) for cells in published)
+
+
+def _colours(theme: int) -> dict[str, tuple[float, ...]]:
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", (FOLDER / "style.css").read_text())
+    return {name: tuple(int(pair[theme][i : i + 2], 16) / 255 for i in (1, 3, 5)) for name, *pair in found}
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "card"])
+def test_contrast_is_enough(theme: int, ground: str) -> None:
+    """WCAG 2: 3:1 for marks, 4.5:1 for text."""
+    colours = _colours(theme)
+    wanted = {name.replace("+", "-"): 3.0 for name in ENGINES} | {"ink": 4.5, "muted": 4.5, "accent": 4.5}
+    for name, least in wanted.items():
+        low, high = sorted((_luminance(colours[name]), _luminance(colours[ground])))
+        assert (high + 0.05) / (low + 0.05) >= least, name
+
+
+def test_command_writes_the_file_and_reports(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    done = CliRunner().invoke(main, ["--results", str(results), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "2 do not, 1 lines unreadable" in done.output
+    assert out.stat().st_size > 500_000
+    missing = CliRunner().invoke(main, ["--results", str(tmp_path / "none"), "--out", str(out)])
+    assert missing.exit_code == 1
+    assert "run a workload first" in missing.output
