@@ -35,17 +35,8 @@ def outputs(stack: str, root: Path = ROOT) -> Outputs:
 
 
 def state_dir(stack: str, root: Path = ROOT) -> Path:
-    """Where an embedded stack keeps its outputs and facts."""
+    """Where an embedded stack keeps its outputs."""
     return root / ".breakeven" / stack
-
-
-def facts(stack: str, root: Path = ROOT) -> dict[str, float]:
-    """Seconds each part took to start, as the supervisor measured them; empty where it left none."""
-    path = state_dir(stack, root) / "facts.json"
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text()).get("startup_s", {})
-    return {name: float(seconds) for name, seconds in found.items()}
 
 
 def access(found: Outputs) -> Access:

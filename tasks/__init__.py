@@ -4,12 +4,13 @@ The session ships this folder to the workers and compares `code_hash` there, so 
 """
 
 import hashlib
-from pathlib import Path
+from importlib.resources import files
 
 
 def code_hash() -> str:
     """First 16 hexadecimal digits of the SHA-256 over this folder's Python files, names included, in name order."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    sources = [path for path in files(__name__).iterdir() if path.name.endswith(".py")]  # Dask ships them in an archive
+    for path in sorted(sources, key=lambda path: path.name):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -1,0 +1,92 @@
+"""A workload's command line around its run: the stack found, sessions opened and closed, errors told in a sentence."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import click
+from botocore.exceptions import BotoCoreError
+
+from bench import dataset, stack
+from bench.engines import EngineError, Sessions, labels
+from bench.readers import ranges
+from bench.readers.ingest import Ingest
+from bench.sessions.session import Session, SessionError
+from bench.spans import Spans
+from plan.outputs import Outputs
+from plan.settings import SettingsError
+from tasks.answer import Answer, Query
+from tasks.manifest import Incomplete, OtherData
+from tasks.objects import EndpointFailed, NoData
+
+_TOLD = (
+    *(stack.StackError, SettingsError, EngineError, SessionError, dataset.DataError),
+    *(NoData, EndpointFailed, OtherData, Incomplete, BotoCoreError),
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors of ours become click's: one line, exit code 1. SIGTERM is as Ctrl-C, so that sessions are closed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except _TOLD as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("interrupted: the rows so far are kept", err=True)
+        raise SystemExit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def open_stack(name: str, ray_address: str | None, dask_address: str | None) -> Sessions:
+    """The sessions of a stack, or of clusters of one's own where the stack is not up."""
+    own = {engine: address for engine, address in (("ray", ray_address), ("dask", dask_address)) if address}
+    try:
+        outputs = stack.outputs(name)
+    except stack.StackError:
+        if not own:
+            raise
+        outputs = Outputs(stack="own", program="bench", region="us-east-1", worker_memory_mib=4096, worker_vcpu=1)
+    access = stack.access(outputs)
+    if outputs.stack == "own":
+        access = replace(access, region=None)
+    return Sessions(outputs, access, own)
+
+
+def asked(sessions: Sessions, engines: str | None) -> list[tuple[str, str]]:
+    """(label, engine) of what was asked for, or of all that the stack has. Raises EngineError."""
+    has = sessions.available()
+    wanted = labels([name.strip() for name in engines.split(",")] if engines else has)
+    missing = [engine for _, engine in wanted if engine not in has]
+    if missing:
+        raise EngineError(f"stack {sessions.outputs.stack!r} has no {', '.join(missing)}; it has {', '.join(has)}")
+    return wanted
+
+
+def true_answer(sessions: Sessions, data: dataset.Dataset) -> Answer:
+    """The manifest's answer, or for one's own data the answer of an untimed read by ranges in one process."""
+    if data.truth is not None:
+        return data.truth
+    job = Ingest(sessions.access, data, None, sessions.outputs.worker_memory_mib)
+    answer = ranges.read(sessions.of("arrow"), job, Spans()).answer
+    sessions.drop("arrow")
+    return answer
+
+
+def query(column: str, above: float, decimals: int) -> Query:
+    """The query with its bound in the column's integer units."""
+    return Query(column, round(above * 10**decimals), Query().largest, decimals)
+
+
+def generator(sessions: Sessions, engine: str, files: int) -> Session:
+    """The session that makes data. `auto`: processes where the stack is embedded, else Dask or Ray."""
+    if engine == "auto":
+        clusters = [name for name in ("dask", "ray", "lithops") if name in sessions.available()]
+        engine = "process" if sessions.outputs.program == "embedded" or not clusters else clusters[0]
+    if engine == "process":
+        return sessions.processes(min(files, os.cpu_count() or 1))
+    return sessions.of(asked(sessions, engine)[0][1])[0]

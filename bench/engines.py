@@ -1,0 +1,227 @@
+"""Engines by name: what a stack has, and sessions opened once and shared by all engines that need them."""
+
+import difflib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import tasks
+from bench.sessions.session import Fleet, Session, SessionError
+from plan.outputs import ClusterOutputs, Outputs
+from tasks.objects import Access
+from tasks.trace import Trace
+
+# An engine's name to the sessions it needs, in the order its readers take them.
+NEEDS = {
+    "ray": ("ray",),
+    "dask": ("dask",),
+    "lithops": ("lithops",),
+    "ray+lithops": ("ray", "lithops"),
+    "dask+lithops": ("dask", "lithops"),
+    "pandas": ("process",),
+    "arrow": ("process",),
+}
+BASELINES = ("pandas", "arrow")
+
+
+class EngineError(ValueError):
+    """An engine is unknown, or the stack does not have it."""
+
+
+class Unequal(RuntimeError):
+    """Workers differ from what the stack declares."""
+
+
+def labels(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(label, engine) in order; an engine asked for again is `dask#2`. Raises EngineError for an unknown name."""
+    asked: list[tuple[str, str]] = []
+    for name in names:
+        if name not in NEEDS:
+            near = difflib.get_close_matches(name, NEEDS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise EngineError(f"found engine {name!r}, wanted one of {', '.join(NEEDS)}{hint}")
+        again = sum(engine == name for _, engine in asked)
+        asked.append((f"{name}#{again + 1}" if again else name, name))
+    return asked
+
+
+class Sessions:
+    """Opens sessions on first use, with `tasks` staged for shipping; closes them all, in every case."""
+
+    def __init__(self, outputs: Outputs, access: Access, own: dict[str, str]):
+        """own: addresses of clusters the user already has, by engine; they take the place of the stack's."""
+        self.outputs, self.access, self._own = outputs, access, own
+        self._open: dict[str, Session] = {}
+        self.opened_s: dict[str, float] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
+        self.code = Path(self._folder.name) / "code"
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(tasks.__file__).parent, self.code / "tasks", ignore=ignore)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for session in self._open.values():
+            with suppress(Exception):  # one that is gone must not keep the others from being closed
+                session.close()
+        self._folder.cleanup()
+
+    def available(self) -> list[str]:
+        """Names of all engines this stack has, baselines last."""
+        has = {"process", *self._own, *(c.engine for c in self.outputs.clusters.values())}
+        if self.outputs.functions:
+            has.add("lithops")
+        return [name for name, needs in NEEDS.items() if has.issuperset(needs)]
+
+    def cluster(self, engine: str) -> ClusterOutputs | None:
+        """The stack's first cluster of an engine."""
+        return next((c for c in self.outputs.clusters.values() if c.engine == engine), None)
+
+    def of(self, engine: str) -> list[Session]:
+        """The sessions that an engine needs, opened if they are not. Raises SessionError, EngineError."""
+        return [self._session(name) for name in NEEDS[engine]]
+
+    def started_s(self, needs: Sequence[str]) -> dict[str, float]:
+        """Seconds that an embedded stack's parts took: the head or scheduler, then the slowest of its nodes."""
+        parts = self.outputs.startup_s
+        found = {}
+        for name, cluster in self.outputs.clusters.items():
+            if cluster.engine in needs and cluster.engine not in self._own and name in parts:
+                nodes = [seconds for part, seconds in parts.items() if part.startswith(f"{name}-node-")]
+                found |= {f"start {name}": parts[name], f"start {name} nodes": max(nodes, default=0.0)}
+        return found
+
+    def platform(self, engine: str) -> str:
+        """The platform an engine runs on, without opening it."""
+        first = NEEDS[engine][0]
+        if first in self._own:
+            return "own"
+        if first == "lithops" and self.outputs.functions:
+            return self.outputs.functions.platform
+        cluster = self.cluster(first)
+        return cluster.platform if cluster else "local"
+
+    def declared(self, name: str) -> Fleet | None:
+        """The fleet that the stack declares for a session; None: the stack declares none."""
+        if name in self._own or name == "process":
+            return None
+        out = self.outputs
+        if name == "lithops" and out.functions:
+            return Fleet(out.functions.max_workers, out.worker_vcpu, out.functions.memory_mib)
+        cluster = self.cluster(name)
+        if cluster is None:
+            return None
+        return Fleet(cluster.nodes * cluster.slots_per_node, out.worker_vcpu, cluster.limit_mib)
+
+    def sharing(self, name: str) -> int:
+        """Workers that a cgroup would hold together: those of a node, or all functions of a local pool."""
+        if name == "lithops" and self.outputs.functions:
+            return self.outputs.functions.max_workers
+        cluster = self.cluster(name)
+        return cluster.slots_per_node if cluster else 1
+
+    def drop(self, engine: str) -> None:
+        """Forget an engine's sessions after a failure, so that the next use opens them anew."""
+        for name in NEEDS[engine]:
+            session = self._open.pop(name, None)
+            if session:
+                with suppress(Exception):
+                    session.cancel()
+                with suppress(Exception):
+                    session.close()
+
+    def processes(self, workers: int) -> Session:
+        """A pool of the worker's interpreter on this machine."""
+        from bench.sessions.on_processes import ProcessSession
+
+        pool = ProcessSession(self.outputs.worker_python or sys.executable, self.code, workers)
+        self._open["processes"] = pool
+        return pool
+
+    def _session(self, name: str) -> Session:
+        if name not in self._open:
+            began = time.perf_counter()
+            session = self._start(name)
+            self._open[name] = session
+            hashed = next(session.stream(tasks.code_hash, [()])).result if name != "lithops" else tasks.code_hash()
+            if hashed != tasks.code_hash():
+                raise SessionError(f"{name}: workers run tasks {hashed}, this checkout has {tasks.code_hash()}")
+            self.opened_s[name] = time.perf_counter() - began
+        return self._open[name]
+
+    def _start(self, name: str) -> Session:
+        out = self.outputs
+        if name == "process":
+            return self.processes(1)
+        if name == "lithops":
+            if not (out.functions and out.working_bucket):
+                raise EngineError(
+                    f"stack {out.stack!r} has no functions with a working bucket: --engines without lithops"
+                )
+            from bench.sessions.on_lithops import LithopsSession
+
+            return LithopsSession(out.functions, self.access, out.working_bucket)
+        cluster = self.cluster(name)
+        address = self._own.get(name) or (cluster.address if cluster else None)
+        if address is None:
+            raise EngineError(f"stack {out.stack!r} has no {name} cluster that is up: scale it up, or leave {name} out")
+        secret = cluster.secret_at if cluster and name not in self._own else None
+        nodes = cluster.nodes if cluster and name not in self._own else None
+        if name == "ray":
+            from bench.sessions.on_ray import RaySession
+
+            return RaySession(
+                address,
+                token_at=secret,
+                code=self.code,
+                platform=self.platform(name),
+                worker_vcpu=out.worker_vcpu,
+                declared_nodes=nodes,
+            )
+        from bench.sessions.on_dask import DaskSession
+
+        return DaskSession(address, secret, self.code, self.platform(name), nodes)
+
+
+def check_equal(name: str, found: Fleet, declared: Fleet | None) -> None:
+    """Raises Unequal where an engine's count of workers, their CPU or held memory is not as declared."""
+    if declared is None:
+        return
+    held = found.memory_mib if found.memory_mib is not None else declared.memory_mib
+    pairs = (
+        ("workers", found.workers, declared.workers),
+        ("vCPU per worker", found.vcpu, declared.vcpu),
+        ("MiB per worker", held, declared.memory_mib),
+    )
+    wrong = [f"{what} {have}, wanted {want}" for what, have, want in pairs if have != want]
+    if wrong:
+        raise Unequal(
+            f"{name}: found {'; '.join(wrong)}: repair the stack with up, or time it as it is with --allow-unequal"
+        )
+
+
+def check_seen(name: str, traces: Sequence[Trace], declared: Fleet | None, sharing: int) -> None:
+    """Raises Unequal where a worker reports less memory than is declared, or is held alone to more.
+
+    sharing: workers that a cgroup holds together, beside the node's own processes: its limit is their sum at least.
+    """
+    if declared is None or declared.memory_mib is None:
+        return
+    for trace in traces:
+        together = trace.enforced_by == "cgroup"
+        wanted = declared.memory_mib * (sharing if together else 1)
+        # One MiB: kernels and nannies round limits to pages.
+        if trace.seen_mib < wanted - 1 or (trace.enforced_by not in ("none", "cgroup") and trace.seen_mib > wanted + 1):
+            raise Unequal(
+                f"{name}: a worker sees {trace.seen_mib} MiB (enforced by {trace.enforced_by}), wanted {wanted}: "
+                "repair the stack with up, or time it as it is with --allow-unequal"
+            )

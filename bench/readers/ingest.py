@@ -1,0 +1,35 @@
+"""What a reader is given and what it gives back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.dataset import Dataset
+from bench.spans import Spans
+from tasks.answer import Answer
+from tasks.objects import Access
+from tasks.trace import Trace
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """One job: answer the data set's query. working: s3://bucket for parts that a hybrid leaves for its cluster."""
+
+    access: Access
+    data: Dataset
+    working: str | None
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """answer, and who found it. functions: traces of function calls. notes: facts for the row's parameters."""
+
+    answer: Answer
+    traces: Sequence[Trace]
+    functions: Sequence[Trace] = ()
+    notes: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+# The sessions are those that the engine's name names, in its order: `ray+lithops` has two.
+Read = Callable[[Sequence[Any], Ingest, Spans], Outcome]

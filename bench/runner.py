@@ -1,0 +1,221 @@
+"""Takes samples: cold first, interleaved, each checked against the true answer, each a row as soon as it ends."""
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from bench import machine, rows, samples, stack
+from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, check_seen
+from bench.failures import Deadline, failure_of
+from bench.progress import Report
+from bench.readers.ingest import Ingest, Outcome, Read
+from bench.rows import Billed, Data, Failure, Row, Workers
+from bench.sessions.session import Session
+from bench.spans import Spans
+from tasks.answer import Answer
+
+
+@dataclass
+class Run:
+    """One command's samples: what is run, where its rows go, and what was learnt on the way."""
+
+    sessions: Sessions
+    job: Ingest
+    truth: Answer
+    readers: Mapping[str, Read]
+    reader: str
+    labels: Sequence[tuple[str, str]]
+    results: Path
+    allow_unequal: bool
+    timeout_s: float
+    workload: str
+    run_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}")
+    seen: samples.Seen = field(default_factory=samples.Seen)
+    rows: list[Row] = field(default_factory=list)
+    unequal: set[str] = field(default_factory=set)
+
+    @property
+    def path(self) -> Path:
+        return self.results / self.sessions.outputs.stack / f"{self.run_id}.jsonl"
+
+    def take(self, plan: Sequence[samples.Sample], report: Report) -> None:
+        """Take all samples. A failure is a row and the next engine still runs; Ctrl-C is a row and ends it."""
+        for sample in plan:
+            report.begin(f"{sample.label} {_condition(sample)}")
+            row = self._sample(sample)
+            self.add(row)
+            report.end(_line(row))
+            if row.failure and row.failure.kind == "interrupted":
+                raise KeyboardInterrupt
+
+    def add(self, row: Row) -> None:
+        """Append one row to the file, and keep it for the table."""
+        rows.append(self.path, row)
+        self.rows.append(row)
+
+    def start_up(self) -> None:
+        """One row per engine with the seconds its parts took to start and its session to open."""
+        for label, engine in self.labels:
+            needs = NEEDS[engine]
+            if any(name not in self.sessions.opened_s for name in needs):
+                continue
+            phases = {f"open {name}": self.sessions.opened_s[name] for name in needs}
+            phases |= self.sessions.started_s(needs)
+            sample = samples.Sample(label, engine, "none", 0)
+            row = self._row(sample, metric="startup_s", value=sum(phases.values()), phases=phases)
+            self.add(row)
+
+    def _sample(self, sample: samples.Sample) -> Row:
+        at, spans = datetime.now(UTC), Spans()
+        row = self._row(sample, at=at)
+        try:
+            with deadline(self.timeout_s):
+                opened = self._ready(sample)
+                at_epoch = datetime.now(UTC)
+                began = time.perf_counter()
+                outcome = self.readers[sample.engine](opened, self.job, spans)
+                value = time.perf_counter() - began
+        except (Exception, KeyboardInterrupt) as error:
+            self.sessions.drop(sample.engine)
+            failure = failure_of(error, self.sessions.access, self.sessions.outputs.working_bucket)
+            return replace_row(row, status="failed", failure=failure, phases=spans.seconds)
+        row = replace_row(row, at=at_epoch.isoformat(), value=value, phases=spans.seconds)
+        return self._judged(sample, row, outcome, opened)
+
+    def _ready(self, sample: samples.Sample) -> list[Session]:
+        """Sessions opened, equal to what is declared, and recycled for a cold sample. None of it is timed."""
+        opened = self.sessions.of(sample.engine)
+        for name, session in zip(NEEDS[sample.engine], opened, strict=True):
+            if sample.condition == "cold":
+                session.recycle()
+            try:
+                check_equal(name, session.fleet(), self.sessions.declared(name))
+            except Unequal:
+                if not self.allow_unequal:
+                    raise
+                self.unequal.add(sample.label)
+        return opened
+
+    def _judged(self, sample: samples.Sample, row: Row, outcome: Outcome, opened: Sequence[Session]) -> Row:
+        value = row.value or 0.0
+        notes = {**outcome.notes, "harness_s": round(value - sum(row.phases.values()), 6)}
+        if any(trace.enforced_by == "cgroup" for trace in outcome.traces):
+            notes["memory_shared_by"] = self.sessions.sharing(NEEDS[sample.engine][0])
+        forked = not all(session.keeps_workers for session in opened)
+        if forked:
+            notes["function_processes"] = "new in every run"
+        row = replace_row(
+            row,
+            answer=outcome.answer.checksum(),
+            parameters=row.parameters | notes,
+            workers=self._workers(sample, outcome, opened[0]),
+            billed=self._billed(sample, outcome, opened, value),
+            unequal=sample.label in self.unequal,
+        )
+        try:
+            for name in NEEDS[sample.engine]:
+                own = [t for t in outcome.traces if (t in outcome.functions) == (name == "lithops")]
+                check_seen(name, own, self.sessions.declared(name), self.sessions.sharing(name))
+        except Unequal as error:
+            row = replace_row(row, unequal=True)
+            if not self.allow_unequal:
+                return replace_row(row, status="dropped", failure=Failure(kind="unequal", message=str(error)))
+        if outcome.answer != self.truth:
+            message = f"found {outcome.answer}, wanted {self.truth}"
+            return replace_row(row, status="failed", failure=Failure(kind="wrong-answer", message=message))
+        functions = {trace.worker for trace in outcome.functions} if forked else set()
+        dropped = self.seen.judge(sample, {trace.worker for trace in outcome.traces} - functions)
+        return replace_row(row, status="dropped", failure=dropped) if dropped else row
+
+    def _workers(self, sample: samples.Sample, outcome: Outcome, session: Session) -> Workers:
+        fleet, out = session.fleet(), self.sessions.outputs
+        name = NEEDS[sample.engine][0]
+        declared = self.sessions.declared(name)
+        own = [trace for trace in outcome.traces if trace not in outcome.functions] or outcome.functions
+        held = min(own, key=lambda trace: trace.seen_mib)
+        return Workers(
+            count=fleet.workers,
+            vcpu=fleet.vcpu,
+            declared_mib=out.worker_memory_mib,
+            limit_mib=declared.memory_mib if declared else None,
+            seen_mib=held.seen_mib,
+            enforced_by=held.enforced_by,
+            pids=sorted({trace.pid for trace in outcome.traces}),
+        )
+
+    def _billed(self, sample: samples.Sample, outcome: Outcome, opened: Sequence[Session], value: float) -> Billed:
+        """What a provider would bill: all workers of a cluster for the whole run, functions for their own time."""
+        out, cluster = self.sessions.outputs, self.sessions.cluster(NEEDS[sample.engine][0])
+        function_s = sum(trace.busy_s for trace in outcome.functions)
+        memory_gb = (out.functions.memory_mib if out.functions else 0) / 1024
+        clusters = [s.fleet() for s in opened if s.engine != "lithops"]
+        node_type = (cluster.instance_type if cluster else None) or "local"
+        return Billed(
+            node_s={node_type: value * (cluster.nodes if cluster else 1)} if clusters else {},
+            # One process with a pool of threads occupies as many worker slots as the machine has processors.
+            worker_s=sum(value * (f.vcpu if sample.engine == "arrow" else f.workers) for f in clusters),
+            function_s=function_s,
+            function_gb_s=function_s * memory_gb,
+            function_requests=len(outcome.functions),
+            bytes_read=int(outcome.notes.get("bytes_read") or self.job.data.size_bytes),
+        )
+
+    def _row(self, sample: samples.Sample, at: datetime | None = None, **fields: object) -> Row:
+        out, data = self.sessions.outputs, self.job.data
+        baseline = sample.engine in BASELINES
+        return Row(
+            run_id=self.run_id,
+            at=(at or datetime.now(UTC)).isoformat(),
+            stack=out.stack,
+            platform=self.sessions.platform(sample.engine),
+            workload=self.workload,
+            engine=sample.engine,
+            label=sample.label,
+            reader="native" if baseline else self.reader,
+            condition=sample.condition,
+            repeat=sample.repeat,
+            data=Data(uri=data.uri, files=len(data.objects), size_bytes=data.size_bytes, rows=self.truth.rows),
+            parameters={"column": data.query.column, "above": data.query.above, "largest": data.query.largest},
+            versions=machine.versions(),
+            commit=machine.commit(stack.ROOT),
+            machine=machine.machine(),
+            **fields,
+        )
+
+
+def replace_row(row: Row, **fields: object) -> Row:
+    """The row with other fields, checked again."""
+    return Row.model_validate({**dict(row), **fields})
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise Deadline in the main thread when `seconds` are over; blocking calls are interrupted as by Ctrl-C."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise Deadline(f"not done after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _condition(sample: samples.Sample) -> str:
+    return {"cold": "cold", "warm": "warm", "none": "untimed"}[sample.condition] + f" {sample.repeat + 1}"
+
+
+def _line(row: Row) -> str:
+    condition = _condition(samples.Sample(row.label, row.engine, row.condition, row.repeat))
+    if row.failure:
+        return f"{row.label} {condition}: {row.status}, {row.failure.kind}: {row.failure.message.splitlines()[0][:300]}"
+    return f"{row.label} {condition}: {row.value:.2f} s"

@@ -1,0 +1,1 @@
+"""Engine sessions: one module per engine, opened from a stack's outputs."""

@@ -1,0 +1,62 @@
+"""A session on a Dask cluster. Code goes as an uploaded archive, which the scheduler gives to restarted workers too."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.sessions.session import Args, Done, Fleet, SessionError
+from tasks.trace import traced
+
+_TIMEOUT_S = 60
+
+
+class DaskSession:
+    """Dask's client in this process. Nannies start new worker processes on `recycle`."""
+
+    engine = "dask"
+    keeps_workers = True
+
+    def __init__(self, address: str, tls_at: str | None, code: Path, platform: str, declared_nodes: int | None):
+        import dask.dataframe  # noqa: F401  a second that belongs to opening a session, not to the first run
+        from distributed import Client, Security
+
+        self.platform, self._address, self._nodes = platform, address, declared_nodes
+        security = None
+        if tls_at and address.startswith("tls://"):
+            ca, cert, key = (str(Path(tls_at) / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+            security = Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
+        try:
+            self.client = Client(address, security=security, timeout=10)
+        except OSError as error:
+            raise SessionError(f"dask at {address} does not answer: {error}") from error
+        self.client.upload_file(shutil.make_archive(str(code.parent / "breakeven-tasks"), "zip", code))
+
+    def fleet(self) -> Fleet:
+        workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
+        vcpu = min((float(w["nthreads"]) for w in workers), default=0.0)
+        held = [int(w["memory_limit"]) // 2**20 for w in workers if w["memory_limit"]]
+        return Fleet(len(workers), vcpu, min(held, default=0) if len(held) == len(workers) else None)
+
+    def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
+        from distributed import as_completed
+
+        futures = self.client.map(traced, [(function, item) for item in items], pure=False)
+        index = {future.key: number for number, future in enumerate(futures)}
+        for future, result in as_completed(futures, with_results=True):
+            yield Done(index[future.key], *result)
+
+    def recycle(self) -> None:
+        self.client.restart(timeout=_TIMEOUT_S)
+
+    def scale(self, nodes: int) -> None:
+        if nodes != self._nodes:
+            raise SessionError(
+                f"dask at {self._address}: found {self._nodes} nodes, wanted {nodes}: change the stack's file"
+            )
+
+    def cancel(self) -> None:
+        self.client.restart(timeout=_TIMEOUT_S)
+
+    def close(self) -> None:
+        self.client.close(timeout=5)

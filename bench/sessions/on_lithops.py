@@ -1,0 +1,112 @@
+"""A session on a pool of functions, by Lithops. Code goes with each job as an included module."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from bench.sessions.session import Args, Done, Fleet, SessionError
+from plan.outputs import FunctionsOutputs
+from tasks.objects import Access, s3_client
+from tasks.trace import traced
+
+# Seconds between two looks at the bucket for ended functions: Lithops's own is 2 s, longer than a small job.
+_LOOK_S = 0.05
+
+
+def config(functions: FunctionsOutputs, access: Access, bucket: str) -> dict[str, Any]:
+    """Lithops's configuration for a stack's pool. Nothing is read from the user's own Lithops files."""
+    common = {
+        "monitoring_interval": _LOOK_S,
+        "data_cleaner": False,
+        "telemetry": False,
+        "execution_timeout": functions.timeout_s,
+    }
+    if functions.platform == "local":
+        # Version 1: one runner per job with a pool of forked workers. The default starts an interpreter per task.
+        return {
+            "lithops": {"backend": "localhost", "storage": "minio", "log_level": None, **common},
+            "localhost": {"version": 1, "runtime": functions.runtime, "worker_processes": functions.max_workers},
+            "minio": {
+                "endpoint": access.endpoint_url,
+                "access_key_id": access.access_key_id,
+                "secret_access_key": access.secret_access_key,
+                "storage_bucket": bucket,
+            },
+        }
+    return {
+        "lithops": {"backend": "aws_lambda", "storage": "aws_s3", "log_level": None, **common},
+        "aws": {"region": access.region, "namespace": functions.namespace},
+        "aws_lambda": {
+            "execution_role": functions.role_arn,
+            "runtime": functions.runtime,
+            "runtime_memory": functions.memory_mib,
+            "runtime_timeout": functions.timeout_s,
+            "max_workers": functions.max_workers,
+        },
+        "aws_s3": {"storage_bucket": bucket},
+    }
+
+
+class LithopsSession:
+    """Lithops's executor in this process."""
+
+    engine = "lithops"
+
+    def __init__(self, functions: FunctionsOutputs, access: Access, bucket: str):
+        # Lithops makes its own S3 clients, in workers too, which inherit these; rclone's endpoint sends no checksums.
+        os.environ.update(
+            AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required"
+        )
+        before = tempfile.gettempdir()
+        # Lithops decides where its files lie when it is imported (lithops.constants).
+        tempfile.tempdir = functions.temp_dir or before
+        import lithops
+
+        tempfile.tempdir = before
+        self.platform: str = functions.platform
+        self.keeps_workers = functions.platform == "lambda"
+        self._functions, self._access, self._bucket = functions, access, bucket
+        self.executor = lithops.FunctionExecutor(config=config(functions, access, bucket))
+
+    def fleet(self) -> Fleet:
+        held = self._functions.memory_mib if self._functions.limit_enforced_by != "none" else None
+        return Fleet(self._functions.max_workers, 1.0, held)
+
+    def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
+        # Each item is a tuple of one: Lithops spreads a tuple over the function's parameters.
+        work = [((function, item),) for item in items]
+        futures = self.executor.map(traced, work, include_modules=["tasks"])
+        index = {future.call_id: number for number, future in enumerate(futures)}
+        yield from self.collect(futures, index)
+
+    def collect(self, futures: Sequence[Any], index: dict[str, int]) -> Iterator[Done]:
+        """Results of `futures`, each a result with its trace, as they end."""
+        running = list(futures)
+        while running:
+            ended, running = self.executor.wait(
+                running, return_when=1, download_results=True, show_progressbar=False, wait_dur_sec=_LOOK_S
+            )
+            for future in ended:
+                yield Done(index[future.call_id], *future.result())
+
+    def recycle(self) -> None:
+        if self.keeps_workers:
+            raise SessionError("lithops on Lambda: cold needs a new function version, which the stack publishes")
+
+    def scale(self, nodes: int) -> None:
+        raise SessionError("lithops has no nodes to scale: functions start by themselves")
+
+    def cancel(self) -> None:
+        self.executor.clean(clean_cloudobjects=False, on_exit=True)
+
+    def close(self) -> None:
+        """End runners that still run, and remove what the jobs left in the bucket."""
+        self.executor.compute_handler.clear()
+        client = s3_client(self._access)
+        pages = client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=f"lithops.jobs/{self.executor.executor_id}"
+        )
+        for page in pages:
+            for found in page.get("Contents", []):
+                client.delete_object(Bucket=self._bucket, Key=found["Key"])

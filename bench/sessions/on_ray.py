@@ -1,0 +1,89 @@
+"""A session on a Ray cluster. Code goes as the job's working directory, so that workers see `tasks` alone."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.sessions.session import Args, Done, Fleet, SessionError
+from tasks.trace import traced
+
+
+class RaySession:
+    """Ray's driver in this process, attached to the cluster at `address`. A new job gets new worker processes."""
+
+    engine = "ray"
+    keeps_workers = True
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token_at: str | None,
+        code: Path,
+        platform: str,
+        worker_vcpu: int,
+        declared_nodes: int | None,
+    ):
+        self.platform, self._address, self._code = platform, address, code
+        self._vcpu, self._nodes = worker_vcpu, declared_nodes
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if token_at:
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token_at)
+        if address.startswith(("127.", "localhost")):
+            # Else Ray's driver replaces a loopback address by the machine's, where nothing listens (services.py,
+            # resolve_ip_for_localhost). The variable's name is of the systems for which Ray does so by itself.
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        self._connect()
+
+    def _connect(self) -> None:
+        import ray
+        from ray.data import DataContext  # two seconds that belong to opening a session, not to the first run
+
+        try:
+            ray.init(
+                self._address,
+                runtime_env={"working_dir": str(self._code)},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+            )
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise SessionError(f"ray at {self._address} does not answer: {error}") from error
+        DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        self._remote = ray.remote(num_cpus=self._vcpu)(traced)
+
+    def fleet(self) -> Fleet:
+        import ray
+
+        slots = sum(int(node["Resources"].get("CPU", 0)) // self._vcpu for node in ray.nodes() if node["Alive"])
+        return Fleet(slots, self._vcpu, None)
+
+    def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
+        import ray
+
+        running = {self._remote.remote((function, item)): index for index, item in enumerate(items)}
+        while running:
+            ready, _ = ray.wait(list(running), num_returns=1, fetch_local=False)
+            for reference in ready:
+                yield Done(running.pop(reference), *ray.get(reference))
+
+    def recycle(self) -> None:
+        self.close()
+        self._connect()
+
+    def scale(self, nodes: int) -> None:
+        if nodes != self._nodes:
+            raise SessionError(
+                f"ray at {self._address}: found {self._nodes} nodes, wanted {nodes}: change the stack's file"
+            )
+
+    def cancel(self) -> None:
+        self.recycle()
+
+    def close(self) -> None:
+        import ray
+
+        ray.shutdown()

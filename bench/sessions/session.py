@@ -1,0 +1,65 @@
+"""What every engine's session can do, so that a workload is written once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tasks.trace import Trace
+
+Args = tuple[Any, ...]
+
+
+class SessionError(RuntimeError):
+    """An engine cannot be used; the message names engine and address and says what to do."""
+
+
+class WorkerLost(RuntimeError):
+    """A worker died and the engine did not save the work."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Workers as the engine itself counts them. memory_mib: what one is held to; None where nothing holds it."""
+
+    workers: int
+    vcpu: float
+    memory_mib: int | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """One finished call: which item, what it returned, and who did it."""
+
+    index: int
+    result: Any
+    trace: Trace
+
+
+class Session(Protocol):
+    """One engine, opened. A session is used by one thread."""
+
+    engine: str
+    platform: str
+    keeps_workers: bool
+    """Whether a second run meets the first's processes: not on Lithops's localhost backend, which forks per task."""
+
+    def fleet(self) -> Fleet: ...
+
+    def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
+        """Call `function(*item)` on every item; results come as they end. `function` lives in `tasks`."""
+
+    def recycle(self) -> None:
+        """Leave no worker process that ran anything, so that the next run is cold."""
+
+    def scale(self, nodes: int) -> None:
+        """Bring the cluster to `nodes` nodes. Raises SessionError where the stack has no such number."""
+
+    def cancel(self) -> None:
+        """Stop what runs for this session, after a failure, a deadline or Ctrl-C."""
+
+    def close(self) -> None: ...
+
+
+def mapped(session: Session, function: Callable[..., Any], items: Sequence[Args]) -> list[Done]:
+    """All results in the items' order."""
+    return sorted(session.stream(function, items), key=lambda done: done.index)

@@ -1,0 +1,128 @@
+"""The table at the end of a run: median with interval, throughput, ratio, start-up, answer, modelled cost."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.engines import BASELINES
+from bench.rows import Row
+from bench.stats import Estimate, estimate
+from plan.cost import modelled_usd
+from plan.outputs import Outputs
+from plan.settings import Worker
+
+# A sample's billed quantities to modelled USD and the date of the prices; None where it can't be told.
+Priced = Callable[[Row], tuple[Decimal, date] | None]
+GB = 2**30
+_LOG_COLUMNS = 150
+
+
+def modelled(outputs: Outputs) -> Priced:
+    """What the same worker-seconds would cost on AWS, for the stack's worker."""
+    shape = {"memory_mib": outputs.worker_memory_mib, "vcpu": outputs.worker_vcpu}
+    worker = Worker(**shape, reason="as the stack's outputs say")
+
+    def priced(row: Row) -> tuple[Decimal, date] | None:
+        return modelled_usd(row.billed.model_dump(), worker)
+
+    return priced
+
+
+def printed() -> Console:
+    """Standard output; in a log or pipe wide enough for the whole table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_LOG_COLUMNS)
+
+
+def groups(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Run times by (label, condition) in order of first appearance, untimed runs left out."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.metric == "run_s" and row.condition != "none":
+            found.setdefault((row.label, row.condition), []).append(row)
+    return found
+
+
+def best_baseline(rows: Sequence[Row]) -> float | None:
+    """The lowest warm median of a baseline, cold where none is warm, in seconds."""
+    for condition in ("warm", "cold"):
+        medians = [
+            estimate(values).median
+            for (_, at), group in groups(rows).items()
+            if at == condition and group[0].engine in BASELINES and (values := _times(group))
+        ]
+        if medians:
+            return min(medians)
+    return None
+
+
+def table(rows: Sequence[Row], priced: Priced) -> Table:
+    """One line per label and condition. `answer` is `equal` only if every run of the line gave the true answer."""
+    baseline = best_baseline(rows)
+    start_up = {row.label: row.value for row in rows if row.metric == "startup_s"}
+    dates: set[date] = set()
+    lines = []
+    for (label, condition), group in groups(rows).items():
+        values = _times(group)
+        found = estimate(values) if values else None
+        size = group[0].data.size_bytes / GB if group[0].data else 0.0
+        cost = [money for row in group if row.status == "ok" and (money := priced(row))]
+        dates |= {day for _, day in cost}
+        started = start_up.get(label)
+        lines.append(
+            (
+                label,
+                condition,
+                _interval(found),
+                f"{size / found.median:.2f}" if found else "",
+                f"{found.median / baseline:.2f}" if found and baseline else "",
+                f"{started:.1f}" if started is not None else "",
+                _answers(group),
+                f"{sorted(usd for usd, _ in cost)[len(cost) // 2]:.6f}" if cost else "",
+                _not_counted(group),
+            )
+        )
+    day = f", prices of {max(dates):%Y-%m-%d}" if dates else ""
+    drawn = Table(caption=f"median with 95 % bootstrap interval; GB of 2**30 bytes; USD modelled{day}", highlight=False)
+    for name, right in (
+        ("engine", False),
+        ("condition", False),
+        ("run s", True),
+        ("GB/s", True),
+        ("/ best baseline", True),
+        ("start-up s", True),
+        ("answer", False),
+        ("USD modelled", True),
+        ("not counted", False),
+    ):
+        drawn.add_column(name, justify="right" if right else "left")
+    for line in lines:
+        drawn.add_row(*line)
+    return drawn
+
+
+def _times(group: Sequence[Row]) -> list[float]:
+    return [row.value for row in group if row.status == "ok" and row.value is not None]
+
+
+def _interval(found: Estimate | None) -> str:
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.median:.2f} (n={found.n})"
+    return f"{found.median:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _answers(group: Sequence[Row]) -> str:
+    kinds = [row.failure.kind if row.failure else None for row in group]
+    if "wrong-answer" in kinds:
+        return "WRONG"
+    return "equal" if any(row.answer for row in group) else "none"
+
+
+def _not_counted(group: Sequence[Row]) -> str:
+    kinds = [f"{row.status}: {row.failure.kind}" for row in group if row.failure]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))

@@ -1,0 +1,162 @@
+"""Worker's side of what each engine's own reader does: a piece already parsed goes in, its exact answer comes out.
+
+Frames and tables hold the asked column alone, as float64; `exact_units` turns it into integers or refuses.
+"""
+
+import io
+import pickle
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pc
+from pyarrow.fs import FileSystem
+
+from tasks.answer import Answer, Query, answer_of, exact_units, merge
+from tasks.objects import Access
+from tasks.ranges import Piece, tables
+from tasks.trace import trace
+from tasks.upload import put_stream
+
+Kept = tuple[int, np.ndarray]
+"""Rows read, and the values that pass the filter, in integer units."""
+
+
+def frame_answer(frame: pd.DataFrame, query: Query) -> Answer:
+    """The answer of a pandas frame that holds the asked column."""
+    return answer_of(_frame_units(frame, query), len(frame), query)
+
+
+def traced_frame_answer(frame: pd.DataFrame, query: Query) -> pd.Series:
+    """For Dask's map_partitions: one element, the answer and its trace."""
+    began_at = time.time()
+    found = frame_answer(frame, query)
+    return pd.Series([(found, trace(began_at))], dtype=object)
+
+
+def traced_table_answer(table: pa.Table, query: Query) -> pa.Table:
+    """For Ray's map_batches: one row, whose column `part` is the pickled answer and its trace."""
+    began_at = time.time()
+    found = answer_of(_table_units(table, query), table.num_rows, query)
+    return pa.table({"part": [pickle.dumps((found, trace(began_at)))]})
+
+
+def traced_partition(obj: Any, names: list[str], function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """For Lithops's partitioner: `obj` is one partition. Only the first of a file begins with the header."""
+    began_at = time.time()
+    found = function(obj.data_stream, names if obj.part > 1 else None, *args)
+    return found, trace(began_at)
+
+
+def stream_answer(body: Any, names: list[str] | None, query: Query) -> Answer:
+    """A chunk of CSV as a stream. names: the header's columns, None where the chunk has the header."""
+    return frame_answer(_stream_frame(body, names, query), query)
+
+
+def stream_kept(body: Any, names: list[str] | None, query: Query) -> Kept:
+    """As `stream_answer`, but the values themselves: for a cluster to sort."""
+    frame = _stream_frame(body, names, query)
+    return len(frame), _kept(_frame_units(frame, query), query)
+
+
+def piece_kept(access: Access, piece: Piece, query: Query) -> Kept:
+    """Rows of a piece of the ranges reader, and the values that pass the filter."""
+    rows, found = 0, [np.empty(0, np.int64)]
+    for table in tables(access, piece, {query.column: pa.decimal128(38, query.decimals)}):
+        rows += table.num_rows
+        # A decimal of 64 bits is an integer of units underneath; the cast raises where 18 digits don't hold a value.
+        values = table.column(0).drop_null().cast(pa.decimal64(18, query.decimals))
+        found += [_kept(chunk.view(pa.int64()).to_numpy(), query) for chunk in values.chunks]
+    return rows, np.concatenate(found)
+
+
+def written_stream(body: Any, names: list[str] | None, access: Access, parts_at: str, query: Query) -> tuple[int, int]:
+    """As `stream_kept`, but the values go to a part of their own below `parts_at`. Returns rows read and kept."""
+    return _written(access, parts_at, *stream_kept(body, names, query))
+
+
+def written_piece(access: Access, parts_at: str, piece: Piece, query: Query) -> tuple[int, int]:
+    """As `piece_kept`, but the values go to a part of their own below `parts_at`. Returns rows read and kept."""
+    return _written(access, parts_at, *piece_kept(access, piece, query))
+
+
+def _written(access: Access, parts_at: str, rows: int, units: np.ndarray) -> tuple[int, int]:
+    out = io.BytesIO()
+    pc.write_csv(pa.table({"units": units}), out)
+    put_stream(access, f"{parts_at}/{uuid.uuid4().hex}.csv", [out.getvalue()])
+    return rows, len(units)
+
+
+def sorted_answer(units: np.ndarray, query: Query) -> Answer:
+    """The answer of one sorted partition of values that already passed the filter."""
+    everything = Query(query.column, None, query.largest, query.decimals)
+    return answer_of(units, 0, everything)
+
+
+def traced_sorted_frame(frame: pd.DataFrame, query: Query) -> pd.Series:
+    """For Dask's map_partitions over sorted values."""
+    began_at = time.time()
+    found = sorted_answer(frame["units"].to_numpy(np.int64), query)
+    return pd.Series([(found, trace(began_at))], dtype=object)
+
+
+def traced_sorted_table(table: pa.Table, query: Query) -> pa.Table:
+    """For Ray's map_batches over sorted values."""
+    began_at = time.time()
+    units = table.column("units").to_numpy() if table.num_rows else np.empty(0, np.int64)
+    return pa.table({"part": [pickle.dumps((sorted_answer(units, query), trace(began_at)))]})
+
+
+def pandas_answer(uris: Sequence[str], storage_options: dict[str, Any] | None, query: Query) -> Answer:
+    """What pandas does in one process: one file after the other, the asked column only."""
+    return merge(
+        (
+            frame_answer(
+                pd.read_csv(
+                    uri, usecols=[query.column], dtype={query.column: "float64"}, storage_options=storage_options
+                ),
+                query,
+            )
+            for uri in uris
+        ),
+        query,
+    )
+
+
+def arrow_answer(filesystem: FileSystem, paths: Sequence[str], query: Query) -> Answer:
+    """What pyarrow.csv does in one process, with its own threads: one file after the other, the asked column only."""
+    found = []
+    for path in paths:
+        with filesystem.open_input_stream(path) as stream:
+            table = pc.read_csv(stream, convert_options=column_only(query))
+        found.append(answer_of(_table_units(table, query), table.num_rows, query))
+    return merge(found, query)
+
+
+def column_only(query: Query) -> pc.ConvertOptions:
+    """Arrow's options to parse the asked column and no other."""
+    return pc.ConvertOptions(include_columns=[query.column], column_types={query.column: pa.float64()})
+
+
+def _stream_frame(body: Any, names: list[str] | None, query: Query) -> pd.DataFrame:
+    header: Literal[0] | None = None if names else 0
+    return pd.read_csv(
+        io.BytesIO(body.read()), header=header, names=names, usecols=[query.column], dtype={query.column: "float64"}
+    )
+
+
+def _frame_units(frame: pd.DataFrame, query: Query) -> np.ndarray:
+    values = frame[query.column].to_numpy(np.float64)
+    return exact_units(values[~np.isnan(values)], query.decimals)
+
+
+def _table_units(table: pa.Table, query: Query) -> np.ndarray:
+    return exact_units(table.column(query.column).drop_null().to_numpy(), query.decimals)
+
+
+def _kept(units: np.ndarray, query: Query) -> np.ndarray:
+    return units if query.above is None else units[units > query.above]

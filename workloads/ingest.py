@@ -1,0 +1,66 @@
+"""Data ingestion (EXPERIMENTS A3, A5): which engine reads and filters CSV from the bucket fastest, cold and warm?
+
+Every engine answers the same query: how many values of a column are above a bound, their exact sum, the largest ten.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bench import command, dataset, samples
+from bench.options import data_options, run_options
+from bench.progress import progress
+from bench.readers import hybrid, native, ranges
+from bench.readers.ingest import Ingest
+from bench.runner import Run
+from bench.table import modelled, printed, table
+
+READERS = {
+    "native": native.READ | hybrid.NATIVE,
+    "ranges": native.BASELINES | ranges.READ | hybrid.RANGES,
+}
+
+
+@click.command(epilog="Example: python workloads/ingest.py --stack dev --engines ray,lithops,arrow --repeats 5")
+@run_options
+@data_options
+def ingest(
+    *,
+    stack: str,
+    engines: str | None,
+    reader: str,
+    uri: str | None,
+    column: str,
+    above: float,
+    decimals: int,
+    repeats: int,
+    cold: bool,
+    ray_address: str | None,
+    dask_address: str | None,
+    results: Path,
+    **options: Any,
+) -> None:
+    """Read CSV on every engine of a stack, check that all answer alike, and say how long each took."""
+    with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
+        labels = command.asked(sessions, engines)
+        data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        bucket = sessions.outputs.working_bucket
+        job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib)
+        truth = command.true_answer(sessions, data)
+        run = Run(sessions, job, truth, READERS[reader], reader, labels, results, workload="ingest", **options)
+        plan = samples.plan(labels, repeats, int(cold))
+        try:
+            with progress(len(plan)) as report:
+                run.take(plan, report)
+        finally:
+            run.start_up()
+            printed().print(table(run.rows, modelled(sessions.outputs)))
+            Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
+        if any(row.status == "failed" for row in run.rows):
+            raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    ingest()
