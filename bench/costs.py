@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from bench.engines import BASELINES
 from bench.rows import Row
 from plan import billing
 from plan.cost import DEFAULT_REGION, modelled_usd
@@ -110,7 +111,7 @@ def _spending(group: Sequence[Row], prices: Prices) -> Spending:
     known = next((row for row in runs if row.value and (row.billed.node_s or row.billed.worker_s)), None)
     per_s = prices.usd(held(known), worker_of(known)) if known else Decimal(0)
     startup_s, teardown_s = (_seconds(group, metric) for metric in ("startup_s", "teardown_s"))
-    first = group[0]
+    first, ends_itself = group[0], group[0].engine in BASELINES
     return Spending(
         run_id=first.run_id,
         stack=first.stack,
@@ -119,9 +120,9 @@ def _spending(group: Sequence[Row], prices: Prices) -> Spending:
         platform=first.platform,
         startup=per_s * (startup_s or 0),
         run=sum((prices.usd(row.billed.model_dump(), worker_of(row)) for row in runs), Decimal(0)),
-        idle=per_s * _idle_s(group),
-        # Functions hold nothing that a teardown would end.
-        teardown=None if teardown_s is None and per_s else per_s * (teardown_s or 0),
+        idle=Decimal(0) if ends_itself else per_s * _idle_s(group),
+        # Functions and a baseline's one process hold nothing that a teardown would end.
+        teardown=None if teardown_s is None and per_s and not ends_itself else per_s * (teardown_s or 0),
         runs=len(done),
         items=sum(int(row.parameters.get("items") or 0) for row in done) or None,
         size_bytes=sum(row.data.size_bytes for row in done if row.data) or None,

@@ -54,7 +54,8 @@ def main(  # noqa: PLR0917 - one argument per option
             cases = {f"the estimate of {stack}": from_estimates(settings, work, Terms(region, when, spot))}
         for source, options in cases.items():
             click.echo(f"From {source}, {region}, {f'prices of {when}' if when else 'newest prices known'}:")
-            click.echo("\n".join(_line(option, options) for option in options))
+            for option in options:
+                click.echo(_line(option, options))
             click.echo(sentence(options))
     except (SettingsError, PriceError, ParameterMissing, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -99,3 +99,8 @@ def test_a_clock_that_goes_backwards_is_an_error(rows: list[Row], message: str) 
 def test_engines_of_one_command_are_apart() -> None:
     both = [row(0, 10), row(5, 10, engine="dask"), row(20, 10), row(25, 10, engine="dask")]
     assert [(one.label, one.runs) for one in spending(both)] == [("ray", 2), ("dask", 2)]
+
+
+def test_a_baseline_is_neither_idle_nor_open() -> None:
+    (spent,) = spending([row(0, 10, engine="pandas"), row(100, 10, engine="pandas")])
+    assert (spent.idle, spent.open) == (0, False)
