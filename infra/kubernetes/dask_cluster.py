@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import Body, PodSize, container, pod
+from infra.kubernetes.pods import Body, Image, PodSize, container, pod
 from plan.settings import Autoscale
 
 API_VERSION = "kubernetes.dask.org/v1"
@@ -25,7 +25,7 @@ class DaskClusterSpec:
 
     name: str
     namespace: str
-    image: str
+    image: Image
     size: PodSize
     workers: int
     scheduler_account: str
@@ -91,8 +91,8 @@ def dask_cluster(spec: DaskClusterSpec) -> Body:
 
 
 def dask_autoscaler(cluster: str, namespace: str, bounds: Autoscale) -> Body:
-    """The operator's autoscaler of one cluster: it asks the scheduler every 5 s, goes up at once, goes down by a quarter
-    of the workers at a time, and rests 15 s after each change (dask_kubernetes.operator.controller, 2026.3.0)."""
+    """The operator's autoscaler of one cluster: it asks the scheduler every 5 s, goes up at once, goes down by a
+    quarter of the workers at a time, and rests 15 s after each change (its controller.py, 2026.3.0)."""
     return {
         "apiVersion": API_VERSION,
         "kind": "DaskAutoscaler",

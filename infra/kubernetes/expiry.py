@@ -7,9 +7,10 @@ CronJob of the cluster's own deletes the custom resources. The nodes go by a sch
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from infra.kubernetes.access import EXPIRY, GROUP, PLURALS
-from infra.kubernetes.pods import ROLE, Body, PodSize, container, pod
+from infra.kubernetes.pods import ROLE, Body, Image, PodSize, container, pod
 from plan.settings import Engine
 
 LEAD_S = 300
@@ -32,8 +33,8 @@ def collections(namespace: str, engines: Sequence[Engine]) -> list[str]:
     return [jobs, *ended]
 
 
-def end_at_expiry(namespace: str, engines: Sequence[Engine], image: str, at: str) -> Body:
-    """A CronJob that fires once, at the minute `cron` names, and tries for ten minutes."""
+def end_at_expiry(namespace: str, engines: Sequence[Engine], image: Image, schedule: Any) -> Body:
+    """A CronJob that fires once, at the minute that `schedule` names (see `cron`), and tries for ten minutes."""
     command = ["python", "-c", _SCRIPT.read_text(), *collections(namespace, engines)]
     ended = pod([container("end", image, _SIZE, command=command)], EXPIRY, api_token=True, restartPolicy="OnFailure")
     return {
@@ -41,7 +42,7 @@ def end_at_expiry(namespace: str, engines: Sequence[Engine], image: str, at: str
         "kind": "CronJob",
         "metadata": {"name": "end-at-expiry", "namespace": namespace},
         "spec": {
-            "schedule": cron(at),
+            "schedule": schedule,
             "timeZone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",
             "jobTemplate": {

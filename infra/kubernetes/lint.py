@@ -1,7 +1,7 @@
 """What both operators accept and then drop, clamp, or fail at with a log line at most: caught before it is applied.
 
-Seen against a real API server with KubeRay 1.6 and the Dask operator 2026.3. Unknown fields are not looked for here: the
-API server refuses them when asked strictly, and the tests hold every body to the operators' own definitions.
+Seen against a real API server with KubeRay 1.6 and the Dask operator 2026.3. Unknown fields are not looked for here:
+the API server refuses them when asked strictly, and the tests hold every body to the operators' own definitions.
 """
 
 import re
@@ -21,7 +21,7 @@ RAY_START_OPTIONS = frozenset(
     "node-name num-cpus num-gpus object-manager-port object-spilling-directory object-store-memory "
     "plasma-directory port proxy-server-url ray-client-server-port ray-debugger-external redis-password "
     "redis-shard-ports redis-username resources runtime-env-agent-port system-config system-reserved-cpu "
-    "system-reserved-memory temp-dir tracing-startup-hook verbose worker-port-list".split()
+    "system-reserved-memory temp-dir tracing-startup-hook verbose worker-port-list".split()  # noqa: SIM905 - as a list it would take half a screen
 )
 """Options of `ray start` in Ray 2.60; KubeRay hands anything else on, and Ray's container then ends over and over."""
 

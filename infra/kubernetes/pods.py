@@ -6,6 +6,9 @@ from typing import Any
 
 Body = dict[str, Any]
 
+Image = Any
+"""A container image by digest: a text, or in a program the output that will be one."""
+
 ROLE = "breakeven.dev/role"
 """Label of what is no engine's own: `driver` for a session's Job, `expiry` for what ends the stack."""
 
@@ -28,7 +31,7 @@ class PodSize:
 
 
 def resources(size: PodSize) -> Body:
-    """Requests equal to limits: the scheduler counts what the kernel enforces, and no pod lives on a neighbour's share."""
+    """Requests equal to limits: the scheduler counts what the kernel enforces, and no pod lives on another's share."""
     asked = {"cpu": f"{size.vcpu * 1000:.0f}m", "memory": f"{size.memory_mib}Mi"}
     return {"requests": asked, "limits": dict(asked)}
 
@@ -44,7 +47,7 @@ def security() -> Body:
     }
 
 
-def container(name: str, image: str, size: PodSize, env: Mapping[str, str] | None = None, **rest: Any) -> Body:
+def container(name: str, image: Image, size: PodSize, env: Mapping[str, str] | None = None, **rest: Any) -> Body:
     """One container; `rest` are further fields by their wire names (args, command, ports, readinessProbe)."""
     named = [{"name": key, "value": value} for key, value in sorted((env or {}).items())]
     body = {"name": name, "image": image, "resources": resources(size), "securityContext": security(), **rest}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import Body, PodSize, container, pod, resources
+from infra.kubernetes.pods import Body, Image, PodSize, container, pod, resources
 from plan.settings import Autoscale
 
 API_VERSION = "ray.io/v1"
@@ -13,7 +13,7 @@ WORKERS = "workers"
 TOKEN_KEY = "auth_token"  # noqa: S105 - the key's name in the Secret that KubeRay makes, not a token
 
 _AUTOSCALER = PodSize(512, 0.25)
-"""The autoscaler's container in the head's pod. KubeRay's default of half a CPU would make the pod larger than a slot."""
+"""The autoscaler's container in the head's pod; KubeRay's default of half a CPU would make it larger than a slot."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RayClusterSpec:
 
     name: str
     namespace: str
-    image: str
+    image: Image
     size: PodSize
     workers: int
     max_workers: int

@@ -15,7 +15,7 @@ Check = Callable[[Mapping[str, Any]], list[str]]
 
 
 def _strict(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A structural schema as JSON schema that refuses unknown fields, which the API server would drop with a warning."""
+    """A structural schema as JSON schema that refuses unknown fields, which an API server would drop with a warning."""
     out = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes")}
     if schema.get("x-kubernetes-int-or-string"):
         out = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
