@@ -94,14 +94,14 @@ class Grammar:
         """
         octets = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(octets == _QUOTE)
-        before = (
-            octets[quotes[::2] - 1] if len(quotes) and quotes[0] else np.append(np.uint8(_LF), octets[quotes[2::2] - 1])
-        )
-        if len(quotes) and not np.isin(before, np.frombuffer(self.delimiter + b'\n\r"', np.uint8)).all():
+        opening = quotes[::2]
+        before = octets[opening[opening > 0] - 1]
+        if not ((before == self.delimiter[0]) | (before == _LF) | (before == _CR) | (before == _QUOTE)).all():
             return self._ends_one_by_one(data, final)
         lines = np.flatnonzero((octets == _LF) | (octets == _CR))
         lines = lines[np.searchsorted(quotes, lines) % 2 == 0]
-        crlf = (octets[lines] == _CR) & (np.append(octets, 0)[lines + 1] == _LF)
+        following = octets[np.minimum(lines + 1, len(octets) - 1)]  # a CR in the last place stands beside itself
+        crlf = (octets[lines] == _CR) & (following == _LF)
         lines = lines[~crlf]
         ends: np.ndarray = lines + 1
         if not final and len(ends) and ends[-1] == len(data) and data.endswith(b"\r"):
