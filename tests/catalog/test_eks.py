@@ -44,7 +44,7 @@ def test_a_measured_node_goes_before_the_formula_and_agrees_with_its_reserve() -
 
 
 def test_a_type_of_another_provider_has_no_allocatable() -> None:
-    with pytest.raises(ValueError, match="cx2.8x16"):
+    with pytest.raises(ValueError, match=r"cx2\.8x16"):
         eks.allocatable(instance("cx2.8x16"))
 
 
@@ -56,5 +56,5 @@ def test_versions_have_dates_in_order_and_sources() -> None:
 
 
 def test_an_unknown_version_names_the_nearest() -> None:
-    with pytest.raises(eks.UnknownVersionError, match="1.35"):
+    with pytest.raises(eks.UnknownVersionError, match=r"1\.35"):
         eks.version("1.53")
