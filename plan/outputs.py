@@ -17,8 +17,9 @@ class ClusterOutputs(Model):
     address: str | None = None
     """Ray: GCS host:port. Dask: tcp:// or tls:// URL. None while the cluster is at zero nodes."""
     secret_at: str | None = None
-    """Ray: the token. Dask: the folder or secret with CA, certificate and key."""
+    """Ray: the token. Dask: the folder or secret with CA, certificate and key. eks: the Secret of the namespace."""
     nodes: int
+    """What the engine counts as nodes: hosts, or on eks pods, each of which has one slot."""
     slots_per_node: int
     group: str | None = None
     """What `scale` moves: an autoscaling group's name, a custom resource's name, or the part's name on `local`."""
@@ -57,6 +58,18 @@ class CacheOutputs(Model):
     secret_at: str
 
 
+class KubernetesOutputs(Model):
+    """The EKS cluster that all `eks` clusters of the stack share."""
+
+    cluster: str
+    """EKS's name for it: `aws eks update-kubeconfig --name` makes it known to kubectl."""
+    namespace: str
+    """Where the custom resources and a session's Job live."""
+    driver_account: str
+    """The service account of a session's Job: it may scale this namespace's clusters and use the stack's buckets."""
+    nodes: int
+
+
 class Outputs(Model):
     """Everything a session needs to open an engine on this stack."""
 
@@ -74,6 +87,7 @@ class Outputs(Model):
     images: dict[str, str] = {}
     """Container images by name, as URL@digest; from `base`."""
     clusters: dict[str, ClusterOutputs] = {}
+    kubernetes: KubernetesOutputs | None = None
     functions: FunctionsOutputs | None = None
     cache: CacheOutputs | None = None
     driver_instance: str | None = None

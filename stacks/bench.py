@@ -11,6 +11,7 @@ from infra.aws.cache_host import CacheHost, CacheHostArgs
 from infra.aws.cluster_vms import ClusterVms, ClusterVmsArgs, Site
 from infra.aws.dask_vms import DaskVms
 from infra.aws.driver_host import DriverHost, DriverHostArgs
+from infra.aws.eks_clusters import EksClusters, EksClustersArgs
 from infra.aws.expiry import EndAtExpiry, EndAtExpiryArgs, Expiry, ExpiryArgs
 from infra.aws.functions import USER_ID, FunctionsArgs, LithopsFunctions
 from infra.aws.guard import watch
@@ -18,6 +19,9 @@ from infra.aws.images import repository_arn
 from infra.aws.machine_image import amazon_linux
 from infra.aws.network import Network, NetworkArgs, Party
 from infra.aws.ray_vms import RayVms
+from infra.kubernetes.access import DRIVER
+from infra.kubernetes.clusters import PodCluster, address, secret
+from infra.kubernetes.pods import PodSize
 from plan.person import Person
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, Size, sizes
@@ -28,6 +32,7 @@ KINDS: Mapping[str, type[ClusterVms]] = {"ray": RayVms, "dask": DaskVms}
 
 def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     """Declare a bench stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
+    judged = judge(settings, person)
     assert settings.ttl_h is not None  # plan.rules refuses a bench stack without one
     stack, region, size = settings.stack, person.region, sizes(settings)
     base = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.base}")
@@ -37,7 +42,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     fixed = tags(settings, person)
     expiry = Expiry(stack, ExpiryArgs(stack, settings.ttl_h, person.expires_at, fixed), opts=here)
     carried = {**fixed, "breakeven:expires-at": expiry.at}
-    declared = watch(carried, judge(settings, person))
+    declared = watch(carried, judged)
 
     network = Network(stack, NetworkArgs(region, parties(settings), host_types(settings)), opts=here)
     images = base.require_output("images")
@@ -54,7 +59,10 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         tags=carried,
     )
     place = _Place(site, network, images, here)
-    clusters = {name: _cluster(settings, name, size[name], place) for name in settings.clusters}
+    on_hosts = [name for name, cluster in settings.clusters.items() if cluster.platform == "ec2"]
+    clusters = {name: _cluster(settings, name, size[name], place) for name in on_hosts}
+    pods = pod_clusters(settings, size)
+    eks = _eks(settings, person, pods, place, expiry.at) if pods else None
     functions = _functions(settings, size[FUNCTIONS], place) if settings.functions else None
     cache = _cache(settings, place)
     driver = _driver(settings, place, [*clusters.values(), *([cache] if cache else [])])
@@ -75,7 +83,11 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         "workingBucket": site.working_bucket,
         "resultsBucket": site.results_bucket,
         "images": images,
-        "clusters": {name: _cluster_outputs(settings, size[name], made) for name, made in clusters.items()},
+        "clusters": {
+            **{name: _cluster_outputs(settings, size[name], made) for name, made in clusters.items()},
+            **{pod.name: _pod_outputs(settings, size[pod.name], pod) for pod in pods},
+        },
+        "kubernetes": _kubernetes_outputs(settings, eks) if eks else None,
         "functions": _functions_outputs(settings, size[FUNCTIONS], images, functions) if functions else None,
         "cache": {"host": cache.host, "port": cache.port, "tls": True, "secretAt": cache.secret_at} if cache else None,
         "driverInstance": driver.instance_id if driver else None,
@@ -95,7 +107,7 @@ class _Place:
 
 def parties(settings: Settings) -> list[Party]:
     """Who lives in the stack's network."""
-    engines: list[Party] = sorted({cluster.engine for cluster in settings.clusters.values()})
+    engines: list[Party] = sorted({c.engine for c in settings.clusters.values() if c.platform == "ec2"})
     functions: list[Party] = ["functions"] if settings.functions and settings.functions.in_vpc else []
     cache: list[Party] = ["cache"] if settings.cache else []
     driver: list[Party] = ["driver"] if settings.driver else []
@@ -105,7 +117,8 @@ def parties(settings: Settings) -> list[Party]:
 def host_types(settings: Settings) -> list[str]:
     """Every instance type of the stack, for the choice of zones."""
     of_clusters = [kind for c in settings.clusters.values() for kind in (c.instance_type, c.head_instance_type)]
-    of_hosts = [host.instance_type for host in (settings.cache, settings.driver) if host is not None]
+    hosts = (settings.cache, settings.driver, settings.kubernetes)
+    of_hosts = [host.instance_type for host in hosts if host is not None]
     return sorted({kind for kind in (*of_clusters, *of_hosts) if kind is not None})
 
 
@@ -125,6 +138,46 @@ def _cluster(settings: Settings, name: str, size: Size, place: _Place) -> Cluste
         autoscale=cluster.autoscale,
     )
     return KINDS[cluster.engine](f"{settings.stack}-{name}", args, opts=place.opts)
+
+
+def pod_clusters(settings: Settings, size: Mapping[str, Size]) -> list[PodCluster]:
+    """The stack's clusters on EKS, each worker as large as its limit."""
+    return [
+        PodCluster(
+            name=name,
+            engine=cluster.engine,
+            size=PodSize(size[name].limit_mib, settings.worker.vcpu),
+            max_workers=size[name].workers,
+            autoscale=cluster.autoscale,
+        )
+        for name, cluster in settings.clusters.items()
+        if cluster.platform == "eks"
+    ]
+
+
+def _eks(
+    settings: Settings, person: Person, pods: list[PodCluster], place: _Place, at: pulumi.Output[str]
+) -> EksClusters:
+    assert settings.kubernetes is not None  # plan.settings refuses an eks cluster without `kubernetes`
+    assert settings.ttl_h is not None
+    args = EksClustersArgs(
+        stack=settings.stack,
+        region=place.site.region,
+        kubernetes=settings.kubernetes,
+        clusters=pods,
+        subnet_ids=place.network.subnet_ids,
+        client_cidr=person.client_cidr,
+        image=place.site.cluster_image,
+        data_bucket=place.site.data_bucket,
+        working_bucket=place.site.working_bucket,
+        results_bucket=place.site.results_bucket,
+        at=at,
+        ttl_h=settings.ttl_h,
+        tags=place.site.tags,
+    )
+    # After the whole network: its routes must outlive what speaks through them.
+    opts = pulumi.ResourceOptions.merge(place.opts, pulumi.ResourceOptions(depends_on=[place.network]))
+    return EksClusters(f"{settings.stack}-eks", args, opts=opts)
 
 
 def _groups(made: ClusterVms) -> dict[str, pulumi.Output[str]]:
@@ -178,6 +231,31 @@ def _cluster_outputs(settings: Settings, size: Size, made: ClusterVms) -> dict[s
         "instanceType": size.instance_type,
         "limitMib": size.limit_mib,
         "limitEnforcedBy": size.enforced_by,
+    }
+
+
+def _pod_outputs(settings: Settings, size: Size, pod: PodCluster) -> dict[str, Any]:
+    return {
+        "engine": size.engine,
+        "platform": "eks",
+        "address": address(pod, settings.stack),
+        "secretAt": secret(pod),
+        "nodes": size.workers,
+        "slotsPerNode": 1,
+        "group": pod.name,
+        "instanceType": size.instance_type,
+        "limitMib": size.limit_mib,
+        "limitEnforcedBy": "cgroup",
+    }
+
+
+def _kubernetes_outputs(settings: Settings, eks: EksClusters) -> dict[str, Any]:
+    assert settings.kubernetes is not None
+    return {
+        "cluster": eks.name,
+        "namespace": eks.namespace,
+        "driverAccount": DRIVER,
+        "nodes": settings.kubernetes.nodes,
     }
 
 

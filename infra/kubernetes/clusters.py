@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.kubernetes.access import DRIVER, HEADS, SCHEDULERS, WORKERS, accounts, driver_access, expiry_access
+from infra.kubernetes.access import HEADS, SCHEDULERS, WORKERS, accounts, driver_access, expiry_access
 from infra.kubernetes.dask_cluster import DaskClusterSpec, dask_autoscaler, dask_cluster
 from infra.kubernetes.expiry import cron, end_at_expiry
 from infra.kubernetes.lint import must_be_clean
@@ -90,6 +90,18 @@ class PodClusters(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def address(cluster: PodCluster, namespace: str) -> str:
+    """Where a pod of the same network finds the cluster, by the Services that the operators make."""
+    if cluster.engine == "ray":
+        return f"{cluster.name}-head-svc.{namespace}.svc.cluster.local:6379"
+    return f"tcp://{cluster.name}-scheduler.{namespace}.svc.cluster.local:8786"
+
+
+def secret(cluster: PodCluster) -> str | None:
+    """The Secret, in the cluster's namespace, that holds what a client needs: Ray's token; Dask has none here."""
+    return cluster.name if cluster.engine == "ray" else None
+
+
 def engines_of(clusters: Sequence[PodCluster]) -> list[Engine]:
     """The engines that these clusters need, each once."""
     return sorted({cluster.engine for cluster in clusters})
@@ -156,6 +168,3 @@ def _custom(name: str, body: Body, after: Sequence[pulumi.Resource], parent: pul
         ),
     )
     return made
-
-
-__all__ = ["DRIVER", "PodCluster", "PodClusters", "PodClustersArgs", "custom_resources", "engines_of"]

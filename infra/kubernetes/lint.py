@@ -13,7 +13,7 @@ from plan.rules.pods import quantity
 from plan.rules.violation import Violation
 from plan.rules.wire import at, items
 
-RAY_START_OPTIONS = frozenset(
+_OPTIONS = (
     "address autoscaling-config block cgroup-path dashboard-agent-grpc-port dashboard-agent-listen-port "
     "dashboard-host dashboard-port disable-usage-stats enable-object-reconstruction enable-resource-isolation "
     "head include-dashboard include-log-monitor labels labels-file log-color log-style max-worker-port memory "
@@ -21,8 +21,9 @@ RAY_START_OPTIONS = frozenset(
     "node-name num-cpus num-gpus object-manager-port object-spilling-directory object-store-memory "
     "plasma-directory port proxy-server-url ray-client-server-port ray-debugger-external redis-password "
     "redis-shard-ports redis-username resources runtime-env-agent-port system-config system-reserved-cpu "
-    "system-reserved-memory temp-dir tracing-startup-hook verbose worker-port-list".split()  # noqa: SIM905 - as a list it would take half a screen
+    "system-reserved-memory temp-dir tracing-startup-hook verbose worker-port-list"
 )
+RAY_START_OPTIONS = frozenset(_OPTIONS.split())
 """Options of `ray start` in Ray 2.60; KubeRay hands anything else on, and Ray's container then ends over and over."""
 
 _DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
