@@ -122,7 +122,7 @@ def phases(field: Sequence[Measured]) -> Chart:
                 "phase:O",
                 sort=[words(name) for name in order],
                 scale=alt.Scale(domain=[words(name) for name in order], range=[1, 0.25]),
-                legend=_legend(symbolFillColor="var(--muted)", symbolStrokeWidth=0, symbolType="square"),
+                legend=_legend(columns=3, symbolFillColor="var(--muted)", symbolStrokeWidth=0, symbolType="square"),
             ),
             alt.Order("turn:Q"),
             tooltip=[_tip("name"), _tip("phase"), _tip("seconds", ".3f"), _tip("row")],
@@ -205,7 +205,7 @@ def cost_and_time(field: Sequence[Measured]) -> Chart:
     y = alt.Y("usd:Q", title="USD of 1000 runs (↓ cheaper)", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=5))
     title = "Time of one run (s) (← faster)"
     tip = [_tip("variant"), _tip("condition"), _tip("median", ".3f"), _tip("price"), _tip("prices of")]
-    legend = alt.Legend(orient="top", title=None, columns=4, symbolType="circle", symbolStrokeWidth=0)
+    legend = alt.Legend(orient="top", title=None, columns=3, symbolType="circle", symbolStrokeWidth=0)
     spread = shown.mark_rule(strokeWidth=4, opacity=0.3).encode(y, _x("low", title), alt.X2("high"), _colour())
     points = shown.mark_point(filled=True, size=120, opacity=1, stroke="var(--paper)", strokeWidth=1).encode(
         y, _x("median", title), alt.Fill("engine:N", scale=scale, legend=legend), _condition(records), tooltip=tip

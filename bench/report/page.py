@@ -3,6 +3,7 @@
 To add a page, write a function from Report to Page and add it to PAGES. To add a chart, add a Figure to its page.
 """
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -287,13 +288,19 @@ def render(found: Report, now: datetime | None = None) -> str:
         pages=pages(found) if found.rows or found.unreadable else [],
         style=Markup((FOLDER / "style.css").read_text()),  # noqa: S704  our own file
         script=Markup((FOLDER / "report.js").read_text()),  # noqa: S704  our own file
-        vega=Markup(vl_convert.javascript_bundle(VEGA_GLOBAL, VEGA_LITE).replace("</script", "<\\/script")),  # noqa: S704  the wheel's own
+        vega=Markup(_vega()),  # noqa: S704  the wheel's own
         made_at=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         stacks=sorted({s.row.stack for s in found.rows}),
         span=[found.rows[0].row.at[:16], found.rows[-1].row.at[:16]] if found.rows else [],
         dumps=json.dumps,
         Markup=Markup,
     )
+
+
+@functools.cache
+def _vega() -> str:
+    """Vega and its embedding as one script, bundled by the wheel in some seconds."""
+    return vl_convert.javascript_bundle(VEGA_GLOBAL, VEGA_LITE).replace("</script", "<\\/script")
 
 
 def _published_factors(

@@ -2,6 +2,7 @@
 // Answers and titles were computed when the report was written, one per slice: `data|run|reader`.
 const root = document.documentElement;
 const views = new Map();
+let turns = 0;
 let state = new URLSearchParams(location.hash.slice(1));
 
 const json = (parent, name) => JSON.parse(parent.querySelector(`script.${name}`).textContent);
@@ -56,6 +57,8 @@ async function drawFigure(figure, pick, slice) {
 }
 
 async function show() {
+  const turn = ++turns;
+  delete root.dataset.drawn;
   const page = currentPage();
   for (const other of document.querySelectorAll(".page")) other.hidden = other !== page;
   for (const link of document.querySelectorAll("nav a")) {
@@ -84,7 +87,7 @@ async function show() {
     row.closest("details")?.setAttribute("open", "");
     row.scrollIntoView({ block: "center" });
   }
-  root.dataset.drawn = page.dataset.key || "none";
+  if (turn === turns) root.dataset.drawn = page.dataset.key || "none";
 }
 
 function keep(change, asStep = false) {

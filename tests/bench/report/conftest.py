@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from bench import rows
+from bench.report.data import Report, load, report
+from bench.report.page import render
 from bench.rows import Billed, Data, Failure, Row, Workers
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -118,3 +120,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "odd.jsonl").open("a") as half:
         half.write('{"schema_version": 1, "run_id": "20261')
     return folder
+
+
+@pytest.fixture(scope="session")
+def found(results: Path) -> Report:
+    """The report of those rows."""
+    return report(load([results]))
+
+
+@pytest.fixture(scope="session")
+def html(found: Report) -> str:
+    """The page of that report: rendering takes seconds, so once."""
+    return render(found)

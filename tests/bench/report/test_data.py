@@ -4,13 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.data import Report, load, null_tests, report
+from bench.report.data import Report, load, null_tests
 from bench.rows import Row
-
-
-@pytest.fixture(scope="module")
-def found(results: Path) -> Report:
-    return report(load([results]))
 
 
 def test_every_group_is_of_one_run_one_data_one_condition(found: Report) -> None:
