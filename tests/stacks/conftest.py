@@ -15,6 +15,7 @@ from plan.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0" * 64
+ROLE = "arn:aws:iam::123456789012:role/tester"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 BASE = {
     "dataBucket": "data",
@@ -46,6 +47,11 @@ class _Recorder(mocks.Mocks):
             return args.name, {"name": args.name, "outputs": BASE}
         self.resources[args.typ, args.name] = args.inputs
         arn = f"arn:aws:mock:us-east-1:123456789012:{args.typ.rpartition(':')[2]}/{args.name}"
+        if args.typ == "aws:eks/cluster:Cluster":
+            return args.name, {"endpoint": "https://eks", "certificateAuthority": {"data": "Q0E="}, **args.inputs}
+        if args.typ == "aws:eks/nodeGroup:NodeGroup":
+            groups = [{"autoscalingGroups": [{"name": f"eks-{args.name}"}]}]
+            return args.name, {"resources": groups, **args.inputs}
         made = {"arn": arn, "name": args.name, "repositoryUrl": f"{REGISTRY}/{args.name}", "digest": DIGEST}
         return f"{args.name}-id", {**made, "privateIp": "10.42.0.10", **args.inputs}
 
@@ -53,6 +59,8 @@ class _Recorder(mocks.Mocks):
         answers: dict[str, dict[str, Any]] = {
             "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": {"locations": ["us-east-1b", "us-east-1a"]},
             "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b"]},
+            "aws:index/getCallerIdentity:getCallerIdentity": {"arn": ROLE},
+            "aws:iam/getSessionContext:getSessionContext": {"issuerArn": ROLE},
             "aws:ssm/getParameter:getParameter": {"value": "ami-0123456789abcdef0"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "x"},
         }
