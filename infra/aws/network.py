@@ -24,8 +24,7 @@ class Talk:
 # Ports are fixed by the boot scripts in runtimes/. What is not here cannot be reached, whatever listens.
 TALKS: tuple[Talk, ...] = (
     Talk("ray", "ray", 6379, 6379, "workers join the head's GCS"),
-    Talk("ray", "ray", 8076, 8079, "raylets move objects and start workers on each other"),
-    Talk("ray", "ray", 8265, 8266, "workers' agents report to the dashboard; the head asks the agents"),
+    Talk("ray", "ray", 8076, 8079, "raylets move objects between nodes; the head's dashboard asks the agents"),
     Talk("ray", "ray", 10002, 19999, "worker processes answer each other"),
     Talk("driver", "ray", 6379, 6379, "a session counts workers through the GCS"),
     Talk("driver", "ray", 8265, 8265, "a session submits jobs, with the token"),

@@ -6,5 +6,5 @@ prepare
 stamp engine
 publish
 # No dashboard: it listens without TLS and shows what runs.
-exec dask scheduler --protocol tls --host "$address" --port "${BREAKEVEN_SCHEDULER_PORT:-8786}" --no-dashboard \
+exec dask scheduler --protocol tls --host "$address" --port 8786 --no-dashboard \
   --tls-ca-file "$secrets/ca" --tls-cert "$secrets/cert" --tls-key "$secrets/key"

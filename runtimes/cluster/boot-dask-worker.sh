@@ -8,7 +8,7 @@ head=$(boot head "$BREAKEVEN_HEAD_GROUP")
 stamp head-found
 stamp engine
 publish
-exec dask worker "tls://$head:${BREAKEVEN_SCHEDULER_PORT:-8786}" --host "$address" --worker-port 9000:9499 \
+exec dask worker "tls://$head:8786" --host "$address" --worker-port 9000:9499 \
   --nanny-port 9500:9999 --nworkers "$BREAKEVEN_SLOTS" --nthreads "$BREAKEVEN_VCPU_PER_SLOT" \
   --memory-limit "${BREAKEVEN_LIMIT_MIB}MiB" --death-timeout "${BREAKEVEN_HEAD_LOST_S:-60}" --no-dashboard \
   --name "$instance" --tls-ca-file "$secrets/ca" --tls-cert "$secrets/cert" --tls-key "$secrets/key"

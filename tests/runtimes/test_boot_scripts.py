@@ -84,15 +84,18 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
     """Joined with the token, a job run, refused without; the head killed, the workers gone in time."""
     head = site.boot("boot-ray-head.sh", site.host("i-head", HEAD))
     workers = [
-        site.boot("boot-ray-worker.sh", {**site.host(name, address), "BREAKEVEN_HEAD_LOST_S": str(LOST_S)})
-        for name, address in (("i-1", FIRST), ("i-2", SECOND))
+        site.boot(
+            "boot-ray-worker.sh",
+            {**site.host(name, address), "BREAKEVEN_HEAD_LOST_S": str(LOST_S), "BREAKEVEN_PORT_SHIFT": shift},
+        )
+        for name, address, shift in (("i-1", FIRST, "100"), ("i-2", SECOND, "200"))
     ]
     token = site.secrets("i-head") / "token"
     eventually(token.exists, 30, "the head's secret")
     job = (
         "import ray, time\n"
         f"ray.init('{HEAD}:6379', _node_ip_address='{HEAD}', log_to_driver=False)\n"
-        "deadline = time.time() + 90\n"
+        "deadline = time.time() + 120\n"
         "while ray.cluster_resources().get('CPU', 0) < 2 and time.time() < deadline: time.sleep(0.5)\n"
         "print(sorted(n['NodeManagerAddress'] for n in ray.nodes() if n['Resources'].get('CPU')))\n"
         "print(sum(ray.get([ray.remote(lambda x: x * x).remote(x) for x in range(10)])))\n"
@@ -101,7 +104,7 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
     def run(extra: dict[str, str]) -> subprocess.CompletedProcess[str]:
         environment = {**site.host(f"driver-{len(site.servers)}", "127.0.0.1"), "PYTHONUNBUFFERED": "1", **extra}
         command = [str(Path(environment["PATH"].split(":")[0]) / "python"), "-c", job]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
 
     def answers() -> bool:
         with socket.socket() as probe:
