@@ -62,6 +62,7 @@ class Sessions:
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
+        self.code_hash = tasks.code_hash()
         shutil.copytree(Path(tasks.__file__).parent, self.code / "tasks", ignore=ignore)
 
     def __enter__(self) -> Self:
@@ -152,11 +153,17 @@ class Sessions:
             began = time.perf_counter()
             session = self._start(name)
             self._open[name] = session
-            hashed = next(session.stream(tasks.code_hash, [()])).result if name != "lithops" else tasks.code_hash()
-            if hashed != tasks.code_hash():
-                raise SessionError(f"{name}: workers run tasks {hashed}, this checkout has {tasks.code_hash()}")
+            self._check_code(name, session)
             self.opened_s[name] = time.perf_counter() - began
         return self._open[name]
+
+    def _check_code(self, name: str, session: Session) -> None:
+        """See in a worker that it runs the code that was staged."""
+        if name == "lithops":  # ships the code with each job, to processes that are new
+            return
+        found = next(session.stream(tasks.code_hash, [()])).result
+        if found != self.code_hash:
+            raise SessionError(f"{name}: workers run tasks {found}, wanted {self.code_hash}: bring the stack up anew")
 
     def _start(self, name: str) -> Session:
         out = self.outputs
@@ -189,7 +196,14 @@ class Sessions:
             )
         from bench.sessions.on_dask import DaskSession
 
-        return DaskSession(address, secret, self.code, self.platform(name), nodes)
+        return DaskSession(
+            address,
+            secret,
+            code=self.code,
+            code_hash=self.code_hash,
+            platform=self.platform(name),
+            declared_nodes=nodes,
+        )
 
 
 def check_equal(name: str, found: Fleet, declared: Fleet | None) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from bench import machine, rows, samples, stack
+from bench import machine, rows, samples
 from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, check_seen
 from bench.failures import Deadline, failure_of
 from bench.progress import Report
@@ -183,7 +183,7 @@ class Run:
             data=Data(uri=data.uri, files=len(data.objects), size_bytes=data.size_bytes, rows=self.truth.rows),
             parameters={"column": data.query.column, "above": data.query.above, "largest": data.query.largest},
             versions=machine.versions(),
-            commit=machine.commit(stack.ROOT),
+            commit=machine.commit(Path(__file__).parent),
             machine=machine.machine(),
             **fields,
         )

@@ -17,7 +17,9 @@ class DaskSession:
     engine = "dask"
     keeps_workers = True
 
-    def __init__(self, address: str, tls_at: str | None, code: Path, platform: str, declared_nodes: int | None):
+    def __init__(
+        self, address: str, tls_at: str | None, *, code: Path, code_hash: str, platform: str, declared_nodes: int | None
+    ):
         import dask.dataframe  # noqa: F401  a second that belongs to opening a session, not to the first run
         from distributed import Client, Security
 
@@ -30,7 +32,24 @@ class DaskSession:
             self.client = Client(address, security=security, timeout=10)
         except OSError as error:
             raise SessionError(f"dask at {address} does not answer: {error}") from error
-        self.client.upload_file(shutil.make_archive(str(code.parent / "breakeven-tasks"), "zip", code))
+        self._ship(code, code_hash)
+
+    def _ship(self, code: Path, code_hash: str) -> None:
+        """Give workers this code, unless they have it. Other code that they imported goes only with their process.
+
+        The probes are Python's own `eval` and `exec`: a function of ours is what workers may not have. The name
+        differs with its content, since Python keeps the directory of an archive it has imported from.
+        """
+        found = self.client.run(eval, "__import__('tasks').code_hash()", on_error="return")
+        if found and all(held == code_hash for held in found.values()):
+            return
+        forget = (
+            "import sys\nfor name in [n for n in sys.modules if n.partition('.')[0] == 'tasks']: del sys.modules[name]"
+        )
+        self.client.run_on_scheduler(exec, forget)
+        archive = shutil.make_archive(str(code.parent / f"breakeven-tasks-{code_hash}"), "zip", code)
+        self.client.upload_file(archive)
+        self.client.restart(timeout=_TIMEOUT_S)
 
     def fleet(self) -> Fleet:
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())

@@ -1,0 +1,76 @@
+"""Labels, what a stack has, and the check that workers are as declared."""
+
+import pytest
+
+from bench.engines import EngineError, Sessions, Unequal, check_equal, check_seen, labels
+from bench.sessions.session import Fleet
+from plan.outputs import ClusterOutputs, Outputs
+from tasks.objects import Access
+from tasks.trace import Trace
+
+BARE = Outputs(stack="dev", program="embedded", region="r", worker_memory_mib=4096, worker_vcpu=1)
+DECLARED = Fleet(2, 1.0, 4096)
+
+
+def test_an_engine_twice_gets_two_labels() -> None:
+    assert labels(["dask", "ray", "dask"]) == [("dask", "dask"), ("ray", "ray"), ("dask#2", "dask")]
+
+
+def test_unknown_engine_names_the_nearest() -> None:
+    with pytest.raises(EngineError, match="did you mean 'lithops'"):
+        labels(["lithop"])
+
+
+def test_a_stack_offers_only_what_it_has() -> None:
+    dask = ClusterOutputs(engine="dask", platform="local", nodes=1, slots_per_node=2, limit_mib=4096)
+    with (
+        Sessions(BARE, Access(), {}) as none,
+        Sessions(BARE.model_copy(update={"clusters": {"d": dask}}), Access(), {}) as some,
+    ):
+        assert none.available() == ["pandas", "arrow"]
+        assert some.available() == ["dask", "pandas", "arrow"]
+    with Sessions(BARE, Access(), {"ray": "127.0.0.1:1"}) as own:
+        assert own.available() == ["ray", "pandas", "arrow"]
+        assert (own.platform("ray"), own.declared("ray")) == ("own", None)
+
+
+def test_shipped_code_is_tasks_and_nothing_else() -> None:
+    with Sessions(BARE, Access(), {}) as sessions:
+        assert [path.name for path in sessions.code.iterdir()] == ["tasks"]
+        assert not list(sessions.code.rglob("__pycache__"))
+    assert not sessions.code.exists()
+
+
+@pytest.mark.parametrize("found", [Fleet(1, 1.0, 4096), Fleet(2, 2.0, 4096), Fleet(2, 1.0, 2048)])
+def test_other_workers_than_declared_are_refused(found: Fleet) -> None:
+    with pytest.raises(Unequal, match="--allow-unequal"):
+        check_equal("dask", found, DECLARED)
+
+
+@pytest.mark.parametrize("found", [Fleet(2, 1.0, 4096), Fleet(2, 1.0, None)])
+def test_workers_as_declared_pass(found: Fleet) -> None:
+    check_equal("dask", found, DECLARED)
+    check_equal("dask", found, None)
+
+
+@pytest.mark.parametrize(
+    ("seen_mib", "enforced_by", "fine"),
+    [
+        (4096, "nanny", True),
+        (4095, "nanny", True),
+        (2048, "nanny", False),
+        (8192, "nanny", False),
+        (24000, "none", True),
+        (2048, "none", False),
+        (8192, "cgroup", True),
+        (9984, "cgroup", True),
+        (4096, "cgroup", False),
+    ],
+)
+def test_what_workers_see_is_held_against_the_stack(seen_mib: int, enforced_by: str, fine: bool) -> None:
+    trace = Trace("w", 1, 0.0, 1.0, seen_mib, enforced_by)
+    if fine:
+        check_seen("x", [trace], DECLARED, sharing=2)
+    else:
+        with pytest.raises(Unequal):
+            check_seen("x", [trace], DECLARED, sharing=2)

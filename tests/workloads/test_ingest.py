@@ -1,0 +1,219 @@
+"""The experiment as a user runs it, on the embedded stack with 2 MB: equal answers, faults typed, nothing left running."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import rows, stack
+from bench.engines import NEEDS, Sessions
+from plan.outputs import Outputs
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def command(script: str, *options: str) -> list[str]:
+    return [sys.executable, str(CHECKOUT / "workloads" / script), *options]
+
+
+def run(script: str, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(script, *options), cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+
+
+def read(folder: Path) -> list[rows.Row]:
+    found = [row for path in folder.rglob("*.jsonl") for row in rows.read(path)]
+    assert all(isinstance(row, rows.Row) for row in found)
+    return [row for row in found if isinstance(row, rows.Row) and row.metric == "run_s"]
+
+
+@pytest.fixture(scope="module")
+def data(dev_stack: Outputs, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where 2 MB in 3 files lie; made twice, so that the second run is seen to keep them."""
+    options = ("--gb", "0.002", "--files", "3")
+    first = run("generate.py", *options, cwd=tmp_path_factory.mktemp("made"))
+    again = run("generate.py", *options, cwd=tmp_path_factory.mktemp("made"))
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    assert "3 files were kept" in again.stdout
+    assert first.stdout.splitlines()[1] == again.stdout.splitlines()[1]
+    return first.stdout.split(": ")[0]
+
+
+@pytest.mark.parametrize("reader", ["native", "ranges"])
+def test_every_engine_gives_the_true_answer_cold(data: str, reader: str, tmp_path: Path) -> None:
+    done = run("ingest.py", "--repeats", "0", "--reader", reader, "--data", data, cwd=tmp_path)
+    found = read(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr + str([r.failure for r in found])
+    assert [row.label for row in found] == list(NEEDS)
+    assert {row.status for row in found} == {"ok"}
+    assert len({row.answer for row in found}) == 1
+    assert all(row.workers and row.workers.pids and row.phases for row in found)
+
+
+def test_an_engine_twice_and_its_warm_samples(data: str, tmp_path: Path) -> None:
+    done = run("ingest.py", "--no-cold", "--repeats", "2", "--engines", "dask,dask", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    warm = [row for row in read(tmp_path) if row.condition == "warm"]
+    assert [row.label for row in warm] == ["dask", "dask#2", "dask", "dask#2"]
+    assert {row.status for row in warm} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--column", "ss_net_profitt"), "the nearest is 'ss_net_profit'"),
+        (("--engines", "daks"), "did you mean 'dask'"),
+        (("--stack", "dve"), "did you mean 'dev'"),
+        (("--data", "s3://data/nothing/here"), "found 0 objects"),
+    ],
+)
+def test_what_is_unknown_is_told(data: str, options: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    done = run("ingest.py", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_own_files_are_checked_without_a_manifest(dev_stack: Outputs, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.csv").write_text("x,price\n1,10.5\n2,\n3,7.25\n")
+    done = run("ingest.py", "--data", str(own), "--column", "price", "--above", "7", "--repeats", "0", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row.status for row in read(tmp_path)} == {"ok"}
+
+
+class Endpoint:
+    """A way to the S3 endpoint that closes for good after so many bytes of answers."""
+
+    def __init__(self, target: str, limit_bytes: int):
+        host, _, port = target.removeprefix("http://").partition(":")
+        self._target, self._left = (host, int(port)), limit_bytes
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while self._left > 0:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            for source, sink, answers in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._pump, args=(source, sink, answers), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        try:
+            while block := source.recv(65536):
+                if answers:
+                    self._left -= len(block)
+                if self._left <= 0:
+                    self._listener.close()
+                    break
+                sink.sendall(block)
+        except OSError:
+            pass
+        for end in (source, sink):
+            end.close()
+
+
+def test_an_endpoint_gone_mid_run_is_a_typed_row_and_the_next_engine_still_runs(
+    dev_stack: Outputs, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dev_stack.s3_endpoint
+    way = Endpoint(dev_stack.s3_endpoint, 1_500_000)
+    folder = stack.state_dir("dev", tmp_path)
+    folder.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "Pulumi.dev.yaml", tmp_path)
+    (folder / "outputs.json").write_text(
+        dev_stack.model_copy(update={"s3_endpoint": way.url}).model_dump_json(by_alias=True)
+    )
+    monkeypatch.setenv("BREAKEVEN_ROOT", str(tmp_path))
+    done = run("ingest.py", "--repeats", "0", "--engines", "dask,arrow", "--data", data, cwd=tmp_path)
+    assert done.returncode == 1
+    found = read(tmp_path / "results")
+    assert [row.label for row in found] == ["dask", "arrow"]
+    assert [row.failure.kind if row.failure else None for row in found] == ["endpoint", "endpoint"]
+
+
+@pytest.mark.parametrize("engine", ["ray", "dask"])
+def test_work_of_a_killed_worker_is_done_by_another(dev_stack: Outputs, engine: str) -> None:
+    with Sessions(dev_stack, stack.access(dev_stack), {}) as sessions:
+        (session,) = sessions.of(engine)
+        done = []
+        for one in session.stream(time.sleep, [(0.2,)] * 12):
+            if not done:
+                os.kill(one.trace.pid, signal.SIGKILL)
+            done.append(one)
+        assert sorted(d.index for d in done) == list(range(12))
+        assert len({d.trace.worker for d in done}) > 1
+
+
+def ours(mark: str) -> Iterator[psutil.Process]:
+    """Processes that run staged code or Lithops jobs of this stack."""
+    for process in psutil.process_iter():
+        try:
+            if mark in " ".join([*process.cmdline(), process.cwd()]):
+                yield process
+        except psutil.Error:
+            continue
+
+
+@pytest.mark.parametrize("during", ["opening", "ray cold 1", "lithops cold 1", "pandas cold 1", "pandas warm 1"])
+def test_ctrl_c_keeps_rows_and_leaves_nothing_running(
+    dev_stack: Outputs, data: str, during: str, tmp_path: Path
+) -> None:
+    before = {p.pid for p in psutil.process_iter()}
+    engines = {"opening": "ray"}.get(during, during.split(maxsplit=1)[0])
+    options = (
+        "--engines",
+        f"pandas,{engines}" if engines != "pandas" else "pandas",
+        "--data",
+        data,
+        "--repeats",
+        "100",
+    )
+    process = subprocess.Popen(
+        command("ingest.py", *options), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr
+    previous = {"opening": None, "pandas warm 1": "pandas untimed 2"}.get(during, "pandas cold 1")
+    for line in process.stderr if previous else ():
+        if previous in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.stderr.read()
+    assert process.wait(timeout=60) == 130 or during == "opening"
+    found = read(tmp_path)
+    if during != "opening":
+        assert found[0].status == "ok"
+        assert found[-1].failure
+        assert found[-1].failure.kind == "interrupted"
+    left = [p.cmdline() for p in ours("breakeven-tasks") if p.pid not in before]
+    left += [p.cmdline() for p in ours("tasks.serve") if p.pid not in before]
+    left += [p.cmdline() for p in ours("localhost-runner") if p.pid not in before]
+    assert not left
+
+
+def test_rows_carry_what_is_needed_to_judge_them(data: str, tmp_path: Path) -> None:
+    run("ingest.py", "--repeats", "0", "--engines", "arrow", "--data", data, cwd=tmp_path)
+    (row,) = read(tmp_path)
+    assert row.versions["python"] == sys.version.split()[0]
+    assert row.machine["cpus"] == os.cpu_count()
+    assert row.data
+    assert row.data.files == 3
+    assert isinstance(row.parameters["harness_s"], float)
+    secrets = json.loads(
+        (stack.state_dir("dev", Path(os.environ["BREAKEVEN_ROOT"])) / "secrets" / "s3.json").read_text()
+    )
+    assert secrets["secretAccessKey"] not in row.model_dump_json()
