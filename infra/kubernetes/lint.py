@@ -89,8 +89,8 @@ def _ray(body: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _replicas(body: Mapping[str, Any], path: str, group: Mapping[str, Any]) -> Iterator[Violation]:
-    least, most, asked = (group.get(key) for key in ("minReplicas", "maxReplicas", "replicas"))
-    if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most:
+    least, most, asked = (_whole(group.get(key)) for key in ("minReplicas", "maxReplicas", "replicas"))
+    if least is None or most is None or not 0 <= least <= most:
         found = f"{path} minReplicas {least}, maxReplicas {most}"
         yield _finding("ray-bounds", body, found, "0 <= minReplicas <= maxReplicas", "KubeRay makes no pod otherwise")
     elif asked is not None and not least <= asked <= most:
@@ -103,8 +103,8 @@ def _dask(body: Mapping[str, Any]) -> Iterator[Violation]:
     if not isinstance(name, str) or not _DNS_LABEL.fullmatch(name) or len(name) > DASK_NAME_LENGTH:
         wanted = f"at most {DASK_NAME_LENGTH} of a-z, 0-9 and -, beginning with a letter"
         yield _finding("dask-name", body, f"the name {name!r}", wanted, "rename the cluster in the stack's file")
-    replicas = at(body, "spec", "worker", "replicas")
-    if not isinstance(replicas, int) or replicas < 0:
+    replicas = _whole(at(body, "spec", "worker", "replicas"))
+    if replicas is None or replicas < 0:
         wanted = "a number from 0 up"
         yield _finding(
             "dask-replicas", body, f"worker.replicas {replicas!r}", wanted, "the operator makes none otherwise"
@@ -136,13 +136,13 @@ def _service(body: Mapping[str, Any], scheduler: Mapping[str, Any], labels: Mapp
 
 
 def _autoscaler(body: Mapping[str, Any], clusters: set[Any]) -> Iterator[Violation]:
-    least, most, cluster = (at(body, "spec", key) for key in ("minimum", "maximum", "cluster"))
-    if not isinstance(least, int) or not isinstance(most, int) or not 0 <= least <= most:
+    least, most = (_whole(at(body, "spec", key)) for key in ("minimum", "maximum"))
+    if least is None or most is None or not 0 <= least <= most:
         found = f"minimum {least!r}, maximum {most!r}"
         yield _finding(
             "dask-bounds", body, found, "0 <= minimum <= maximum", "the maximum wins without a word otherwise"
         )
-    if cluster not in clusters:
+    if (cluster := at(body, "spec", "cluster")) not in clusters:
         known = ", ".join(sorted(map(str, clusters))) or "none"
         yield _finding("dask-cluster", body, f"cluster {cluster!r}", f"a DaskCluster ({known})", "it scales nothing")
 
@@ -191,6 +191,13 @@ def _ray_pods(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _dask_pods(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(part, at(body, "spec", part, "spec")) for part in ("scheduler", "worker")]
+
+
+def _whole(number: Any) -> int | None:
+    """A whole number however it travelled: an engine's numbers arrive as floats."""
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number):
+        return None
+    return int(number)
 
 
 def _v2(body: Mapping[str, Any]) -> bool:
