@@ -235,7 +235,7 @@ def evidence_page(found: Report) -> Page:
         Line(
             [
                 *(m.group.workload, m.group.dataset, *_name(m), f"{test.differing} of {test.resamples}"),
-                *(f"{test.direct.ratio:.2f}, {test.direct.verdict}", "passed" if test.passed else "FAILED"),
+                *(f"{test.direct.ratio:.2f}, {test.direct.verdict}", _outcome(test)),
             ]
         )
         for m, test in null_tests(found)
@@ -444,6 +444,12 @@ def _row_line(s: Sourced) -> Line:
 
 def _reason(row: Row) -> tuple[str, str]:
     return (row.failure.kind, row.failure.message) if row.failure else ("-", "no reason given")
+
+
+def _outcome(test: stats.NullTest) -> str:
+    if test.direct.verdict == "too few":
+        return f"can't say, {stats.MIN_SAMPLES} samples each are needed"
+    return "passed" if test.passed else "FAILED"
 
 
 def _price_dates(measured: list[Measured]) -> str:

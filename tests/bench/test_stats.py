@@ -44,6 +44,10 @@ def test_null_test_fails_when_one_label_is_always_slower() -> None:
     assert not stats.null_test(first, first * 1.3).passed
 
 
+def test_null_test_does_not_pass_on_too_few_samples() -> None:
+    assert not stats.null_test([1.0], [1.0]).passed
+
+
 @pytest.mark.parametrize("noise", ["narrow", "waiting times"])
 def test_a_real_difference_is_seen(noise: str) -> None:
     rng = np.random.default_rng(3)
