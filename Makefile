@@ -36,28 +36,24 @@ test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, re
 
 up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
 	@$(RUN) -m stacks.embedded up --stack $(STACK)
-
 down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
 	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA)
-
 status: $(READY)  ## what runs, and where
 	@$(RUN) -m stacks.embedded status --stack $(STACK)
-
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
 	@$(RUN) -m plan --stack $(STACK)
-
 estimate: $(READY)  ## time and cost before anything is deployed (STACK=bench-128 WORKLOAD=ingest GB=50)
 	@$(RUN) -m plan.estimate --stack $(STACK) --workload $(WORKLOAD) --gb $(GB)
-
+breakeven: $(READY)  ## at how many runs a day a cluster is as cheap as functions, from results/ or the estimate
+	@$(RUN) -m bench.breakeven
+prices: $(READY)  ## compare catalog/prices.csv with AWS's public list; WRITE=--write takes changes over
+	@$(RUN) -m ops.refresh_prices $(WRITE)
 report: $(READY)  ## write report.html from results/
 	@$(RUN) -m bench.report
-
 benchmark: $(READY)  ## the figures of benchmarks/, half an hour on two cores
 	@$(RUN) -m bench.figures
-
 pins: $(READY)  ## resolve pyproject.toml anew into requirements.txt, hashes and no addresses
 	@$(VENV)/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.txt
-
 clean: down  ## end the stack and remove what runs made, results included
 	@rm -rf $(VENV) .breakeven results report.html
