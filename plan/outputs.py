@@ -39,7 +39,7 @@ class FunctionsOutputs(Model):
     memory_mib: int
     timeout_s: int
     runtime: str
-    """Lambda: the image by digest. Local: the worker's Python interpreter."""
+    """Lambda: Lithops' name for the image and its digest. Local: the worker's Python interpreter."""
     temp_dir: str | None = None
     """`local` only: what TMPDIR must be when Lithops is first imported, so that what it leaves lies in the stack."""
     namespace: str | None = None

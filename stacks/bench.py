@@ -88,7 +88,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
             **{pod.name: _pod_outputs(settings, size[pod.name], pod) for pod in pods},
         },
         "kubernetes": _kubernetes_outputs(settings, eks) if eks else None,
-        "functions": _functions_outputs(settings, size[FUNCTIONS], images, functions) if functions else None,
+        "functions": _functions_outputs(settings, size[FUNCTIONS], functions) if functions else None,
         "cache": {"host": cache.host, "port": cache.port, "tls": True, "secretAt": cache.secret_at} if cache else None,
         "driverInstance": driver.instance_id if driver else None,
         "expiresAt": expiry.at,
@@ -259,9 +259,7 @@ def _kubernetes_outputs(settings: Settings, eks: EksClusters) -> dict[str, Any]:
     }
 
 
-def _functions_outputs(
-    settings: Settings, size: Size, images: pulumi.Output[Any], made: LithopsFunctions
-) -> dict[str, Any]:
+def _functions_outputs(settings: Settings, size: Size, made: LithopsFunctions) -> dict[str, Any]:
     assert settings.functions is not None
     return {
         "platform": "lambda",
@@ -269,7 +267,7 @@ def _functions_outputs(
         "maxWorkers": size.workers,
         "memoryMib": size.limit_mib,
         "timeoutS": settings.functions.timeout_s,
-        "runtime": images["functions"],
+        "runtime": made.runtime,
         "namespace": settings.stack,
         "userId": USER_ID,
         "roleArn": made.role_arn,

@@ -15,7 +15,7 @@ def judge(settings: Settings, person: Person) -> Judge:
     rules.must_pass(rules.check_settings(settings, person))
 
     def judged(resource: Resource) -> None:
-        rules.must_pass(rules.check_resource(resource.type, resource.name, resource.props, settings))
+        rules.must_pass(rules.check_resource(resource, settings))
 
     return judged
 

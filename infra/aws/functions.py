@@ -19,6 +19,11 @@ USER_ID = "breakeven"
 each colleague would call another function."""
 
 
+def runtime_name(image: str) -> str:
+    """What Lithops is told to be its runtime: the image and its digest, in the letters that Lithops allows (no `@`)."""
+    return image.replace("@sha256:", ":sha256-")
+
+
 def function_name(namespace: str, runtime: str, memory_mib: int, lithops_version: str) -> str:
     """The name Lithops 3.8 calls for this runtime and memory; a test compares it with Lithops' own method."""
     digest = hashlib.sha1(f"{runtime}-{memory_mib}-{lithops_version}".encode(), usedforsecurity=False).hexdigest()[:10]
@@ -38,7 +43,7 @@ def runtime_metadata(lithops_version: str, timeout_s: int) -> str:
 
 @dataclass(frozen=True)
 class FunctionsArgs:
-    """`image`: URL@digest, which is also the runtime's name for Lithops. VPC when `subnet_ids` are given."""
+    """`image`: URL@digest. In the VPC when `subnet_ids` are given."""
 
     stack: str
     region: str
@@ -60,10 +65,11 @@ class LithopsFunctions(pulumi.ComponentResource):
     was declared and checked. Not retried by Lambda: a second try would hide a failure and bill it twice. Costs nothing
     until called; then 0.0000166667 USD per GB-second and 0.20 USD per million calls. In a VPC it reaches S3 by the
     gateway endpoint and the cache, and nothing else; its interfaces take AWS up to 20 minutes to delete.
-    Outputs: `name`, `role_arn`.
+    Outputs: `name`, `runtime`, `role_arn`.
     """
 
     name: pulumi.Output[str]
+    runtime: pulumi.Output[str]
     role_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: FunctionsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -71,7 +77,7 @@ class LithopsFunctions(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         lithops = version("lithops")
         called = pulumi.Output.from_input(args.image).apply(
-            lambda image: function_name(args.stack, image, args.memory_mib, lithops)
+            lambda image: function_name(args.stack, runtime_name(image), args.memory_mib, lithops)
         )
         logs = aws.cloudwatch.LogGroup(
             name, name=called.apply(lambda known: f"/aws/lambda/{known}"), retention_in_days=LOG_DAYS, opts=child
@@ -112,5 +118,6 @@ class LithopsFunctions(pulumi.ComponentResource):
             opts=child,
         )
         self.name = function.name
+        self.runtime = pulumi.Output.from_input(args.image).apply(runtime_name)
         self.role_arn = role.arn
-        self.register_outputs({"name": self.name, "roleArn": self.role_arn})
+        self.register_outputs({"name": self.name, "runtime": self.runtime, "roleArn": self.role_arn})

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata
+from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata, runtime_name
 
-RUNTIME = "123456789012.dkr.ecr.us-east-1.amazonaws.com/functions@sha256:" + "0" * 64
+RUNTIME = runtime_name("123456789012.dkr.ecr.us-east-1.amazonaws.com/functions@sha256:" + "0" * 64)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def _handler_for(api: LambdaApi) -> type[http.server.BaseHTTPRequestHandler]:
             request, event = api.events.get()
             self.send_response(200)
             self.send_header("Lambda-Runtime-Aws-Request-Id", request)
-            self.send_header("Lambda-Runtime-Deadline-Ms", "9999999999999")
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 300) * 1000)))
+            self.send_header("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000;Sampled=0")
             self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:f")
             self.send_header("Content-Length", str(len(event.encode())))
             self.end_headers()

@@ -1,4 +1,4 @@
-"""The functions image's handler, run as Lambda runs it, called by a real Lithops executor made from a stack's outputs."""
+"""The functions image's handler, run as Lambda runs it, called by a Lithops executor made from what a stack declares."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata
+from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata, runtime_name
 from tests.runtimes.lambda_api import LambdaApi
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
-RUNTIME = "123456789012.dkr.ecr.us-east-1.amazonaws.com/functions@sha256:" + "0" * 64
+RUNTIME = runtime_name("123456789012.dkr.ecr.us-east-1.amazonaws.com/functions@sha256:" + "0" * 64)
 MEMORY_MIB, TIMEOUT_S, STACK = 4096, 300, "bench-32"
 
 
