@@ -1,6 +1,6 @@
 """A stack for hours: clusters at zero, functions, a cache, a driver, and the schedules that end them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,10 @@ from plan.settings import Settings
 from plan.sizing import FUNCTIONS, Size, sizes
 from stacks.judged import judge, judge_stack, tags
 
-KINDS: Mapping[str, type[ClusterVms]] = {"ray": RayVms, "dask": DaskVms}
+KINDS: Mapping[str, Callable[[str, ClusterVmsArgs, pulumi.ResourceOptions], ClusterVms]] = {
+    "ray": RayVms,
+    "dask": DaskVms,
+}
 
 
 def program(settings: Settings, person: Person) -> Mapping[str, Any]:
@@ -41,7 +44,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
 
     fixed = tags(settings, person)
     expiry = Expiry(stack, ExpiryArgs(stack, settings.ttl_h, person.expires_at, fixed), opts=here)
-    carried = {**fixed, "breakeven:expires-at": expiry.at}
+    carried: dict[str, pulumi.Input[str]] = {**fixed, "breakeven:expires-at": expiry.at}
     declared = watch(carried, judged)
 
     network = Network(stack, NetworkArgs(region, parties(settings), host_types(settings)), opts=here)
@@ -137,7 +140,7 @@ def _cluster(settings: Settings, name: str, size: Size, place: _Place) -> Cluste
         limit_mib=size.limit_mib,
         autoscale=cluster.autoscale,
     )
-    return KINDS[cluster.engine](f"{settings.stack}-{name}", args, opts=place.opts)
+    return KINDS[cluster.engine](f"{settings.stack}-{name}", args, place.opts)
 
 
 def pod_clusters(settings: Settings, size: Mapping[str, Size]) -> list[PodCluster]:

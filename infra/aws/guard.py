@@ -50,7 +50,7 @@ def _then_judged(
 def _tagged(args: pulumi.ResourceTransformationArgs, tags: Mapping[str, pulumi.Input[str]]) -> dict[str, Any]:
     if not args.type_.startswith("aws:") or not hasattr(type(args.resource), "tags"):
         return {}
-    own = args.props.get("tags")
+    own: Any = args.props.get("tags")
     if args.type_ == "aws:autoscaling/group:Group":
         # Not propagated: what a group launches is tagged by its launch template, volumes and interfaces too.
         listed = [{"key": key, "value": value, "propagateAtLaunch": False} for key, value in tags.items()]

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -25,4 +26,5 @@ def render(script: str, settings: Mapping[str, str]) -> str:
 def user_data(script: str, settings: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
     """`render` for settings that may be outputs; `script` is a path below `runtimes/`."""
     text = (RUNTIMES / script).read_text()
-    return pulumi.Output.from_input(dict(settings)).apply(lambda known: render(text, known))
+    known: pulumi.Output[Any] = pulumi.Output.from_input(dict(settings))
+    return known.apply(lambda values: render(text, values))
