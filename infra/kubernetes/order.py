@@ -11,8 +11,7 @@ interfaces, nodes that go after it leave them behind.
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network", ("aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable")),
     ("control plane", ("aws:eks/cluster:Cluster",)),
-    ("access", ("aws:eks/accessEntry:AccessEntry", "aws:eks/accessPolicyAssociation:AccessPolicyAssociation")),
-    ("nodes", ("aws:eks/nodeGroup:NodeGroup",)),
+    ("nodes and access", ("aws:eks/nodeGroup:NodeGroup", "aws:eks/accessPolicyAssociation:AccessPolicyAssociation")),
     ("operators", ("kubernetes:helm.sh/v3:Release",)),
     (
         "custom resources",

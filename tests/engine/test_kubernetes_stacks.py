@@ -36,7 +36,7 @@ def test_preview(eks: Engine) -> None:
 @pytest.mark.slow_engine
 @pytest.mark.parametrize("stack", ["k8s-50", "k8s-autoscale"])
 def test_up_preview_change_destroy(eks: Engine, stack: str, cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made and unmade in the order that `infra.kubernetes.order` names, once, with nothing left; no change in between."""
+    """Made and unmade in the order of `infra.kubernetes.order`, at the first try; nothing left, no change between."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud)
     eks.init(stack)
     made = _events(eks, "up", stack)
