@@ -94,7 +94,7 @@ class Sessions:
     def started_s(self, needs: Sequence[str]) -> dict[str, float]:
         """Seconds that an embedded stack's parts took: the head or scheduler, then the slowest of its nodes."""
         parts = self.outputs.startup_s
-        found = {}
+        found: dict[str, float] = {}
         for name, cluster in self.outputs.clusters.items():
             if cluster.engine in needs and cluster.engine not in self._own and name in parts:
                 nodes = [seconds for part, seconds in parts.items() if part.startswith(f"{name}-node-")]
@@ -176,7 +176,7 @@ class Sessions:
                 )
             from bench.sessions.on_lithops import LithopsSession
 
-            return LithopsSession(out.functions, self.access, out.working_bucket)
+            return LithopsSession(out.functions, self.access, out.working_bucket, self.code)
         cluster = self.cluster(name)
         address = self._own.get(name) or (cluster.address if cluster else None)
         if address is None:

@@ -1,8 +1,10 @@
 """A session on a pool of functions, by Lithops. Code goes with each job as an included module."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.sessions.session import Args, Done, Fleet, SessionError
@@ -53,7 +55,7 @@ class LithopsSession:
 
     engine = "lithops"
 
-    def __init__(self, functions: FunctionsOutputs, access: Access, bucket: str):
+    def __init__(self, functions: FunctionsOutputs, access: Access, bucket: str, code: Path):
         # Lithops makes its own S3 clients, in workers too, which inherit these; rclone's endpoint sends no checksums.
         os.environ.update(
             AWS_REQUEST_CHECKSUM_CALCULATION="when_required", AWS_RESPONSE_CHECKSUM_VALIDATION="when_required"
@@ -64,6 +66,9 @@ class LithopsSession:
         import lithops
 
         tempfile.tempdir = before
+        # Where Lithops looks for the module it ships: it walks the path and asks no editable install's finder.
+        sys.path.insert(0, str(code))
+        self._code = str(code)
         self.platform: str = functions.platform
         self.keeps_workers = functions.platform == "lambda"
         self._functions, self._access, self._bucket = functions, access, bucket
@@ -102,6 +107,7 @@ class LithopsSession:
 
     def close(self) -> None:
         """End runners that still run, and remove what the jobs left in the bucket."""
+        sys.path.remove(self._code)
         self.executor.compute_handler.clear()
         client = s3_client(self._access)
         pages = client.get_paginator("list_objects_v2").paginate(

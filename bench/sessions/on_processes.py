@@ -53,8 +53,7 @@ class ProcessSession:
                 index, item = todo.pop()
                 connection.send((traced, ((function, item),)))
                 running[connection] = index
-            for connection in wait(list(running)):
-                assert isinstance(connection, Connection)
+            for connection in (ended for ended in wait(list(running)) if isinstance(ended, Connection)):
                 try:
                     fine, answer = connection.recv()
                 except (EOFError, ConnectionError) as error:

@@ -1,4 +1,4 @@
-"""The experiment as a user runs it, on the embedded stack with 2 MB: equal answers, faults typed, nothing left running."""
+"""The experiment as a user runs it, with 2 MB on the embedded stack: equal answers, typed faults, nothing left over."""
 
 import json
 import os
