@@ -183,6 +183,15 @@ class Sessions:
             raise EngineError(f"stack {out.stack!r} has no {name} cluster that is up: scale it up, or leave {name} out")
         secret = cluster.secret_at if cluster and name not in self._own else None
         nodes = cluster.nodes if cluster and name not in self._own else None
+        if cluster and cluster.platform == "eks" and out.kubernetes and name not in self._own:
+            from bench.sessions.kubernetes import KubernetesSession, PodCluster
+
+            # The Job's environment holds the token; what the outputs name is a Secret, not a file.
+            pods = PodCluster(cluster, out.kubernetes.namespace)
+            return KubernetesSession(pods, cluster, out.worker_vcpu, lambda: self._connect(name, address, None, nodes))
+        return self._connect(name, address, secret, nodes)
+
+    def _connect(self, name: str, address: str, secret: str | None, nodes: int | None) -> Session:
         if name == "ray":
             from bench.sessions.on_ray import RaySession
 
@@ -191,7 +200,7 @@ class Sessions:
                 token_at=secret,
                 code=self.code,
                 platform=self.platform(name),
-                worker_vcpu=out.worker_vcpu,
+                worker_vcpu=self.outputs.worker_vcpu,
                 declared_nodes=nodes,
             )
         from bench.sessions.on_dask import DaskSession

@@ -23,6 +23,8 @@ class StackError(RuntimeError):
 def outputs(stack: str, root: Path = ROOT) -> Outputs:
     """What `stack` exports. Raises SettingsError for an unknown stack, StackError where it is not up."""
     wanted = settings.load(stack, root)
+    if (given := os.environ.get("BREAKEVEN_OUTPUTS")) is not None:  # a driver's Job brings them, and has no deployer
+        return _parse(Path(given).read_text(), stack, given)
     if wanted.program == "embedded":
         path = state_dir(stack, root) / "outputs.json"
         if not path.is_file():

@@ -198,12 +198,13 @@ def run(stack: str, arguments: tuple[str, ...]) -> None:
     found, run_id = outputs(stack), uuid.uuid4().hex[:8]
     key, body = bundle(ROOT, found)
     job = driver_job(found, run_id, key, [*arguments, "--stack", stack])
-    boto3.client("s3", region_name=found.region).put_object(Bucket=found.working_bucket, Key=key, Body=body)
-    made = Job(job, api=kr8s.api(namespace=job["metadata"]["namespace"]))
+    boto3.client("s3", region_name=found.region).put_object(Bucket=str(found.working_bucket), Key=key, Body=body)
+    api = kr8s.api(namespace=job["metadata"]["namespace"])
+    made = Job(job, api=api)
     made.create()
     click.echo(f"job {made.name}: rows will be in s3://{found.results_bucket}/{stack}/{run_id}/")
     made.wait(["condition=Complete", "condition=Failed"], timeout=job["spec"]["activeDeadlineSeconds"])
-    for pod in made.pods():
+    for pod in api.get("pods", namespace=made.namespace, label_selector=f"job-name={made.name}"):
         click.echo("\n".join(pod.logs()))
     if made.status.get("failed"):
         raise click.ClickException(f"job {made.name} failed: its log is above")
