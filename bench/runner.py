@@ -46,13 +46,21 @@ class Run:
 
     def take(self, plan: Sequence[samples.Sample], report: Report) -> None:
         """Take all samples. A failure is a row and the next engine still runs; Ctrl-C is a row and ends it."""
-        for sample in plan:
-            report.begin(f"{sample.label} {_condition(sample)}")
-            row = self._sample(sample)
-            self.add(row)
-            report.end(_line(row))
-            if row.failure and row.failure.kind == "interrupted":
-                raise KeyboardInterrupt
+        current = None
+        try:
+            for current in plan:
+                report.begin(f"{current.label} {_condition(current)}")
+                row = self._sample(current)
+                self.add(row)
+                report.end(_line(row))
+                if row.failure and row.failure.kind == "interrupted":
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            last = self.rows[-1].failure if self.rows else None
+            if current and not (last and last.kind == "interrupted"):  # it came between two samples
+                failure = Failure(kind="interrupted", message="between two samples")
+                self.add(self._row(current, status="failed", failure=failure))
+            raise
 
     def add(self, row: Row) -> None:
         """Append one row to the file, and keep it for the table."""

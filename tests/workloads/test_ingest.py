@@ -1,5 +1,6 @@
 """The experiment as a user runs it, with 2 MB on the embedded stack: equal answers, typed faults, nothing left over."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -159,21 +160,19 @@ def test_work_of_a_killed_worker_is_done_by_another(dev_stack: Outputs, engine: 
         assert len({d.trace.worker for d in done}) > 1
 
 
-def ours(mark: str) -> Iterator[psutil.Process]:
-    """Processes that run staged code or Lithops jobs of this stack."""
+def marked(mark: str) -> Iterator[str]:
+    """Processes that the run started, whoever their parent is now: they carry its environment."""
     for process in psutil.process_iter():
-        try:
-            if mark in " ".join([*process.cmdline(), process.cwd()]):
-                yield process
-        except psutil.Error:
-            continue
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("BREAKEVEN_TEST_RUN") == mark:
+                yield " ".join(process.cmdline())
 
 
 @pytest.mark.parametrize("during", ["opening", "ray cold 1", "lithops cold 1", "pandas cold 1", "pandas warm 1"])
 def test_ctrl_c_keeps_rows_and_leaves_nothing_running(
     dev_stack: Outputs, data: str, during: str, tmp_path: Path
 ) -> None:
-    before = {p.pid for p in psutil.process_iter()}
+    mark = str(tmp_path)
     engines = {"opening": "ray"}.get(during, during.split(maxsplit=1)[0])
     options = (
         "--engines",
@@ -184,7 +183,12 @@ def test_ctrl_c_keeps_rows_and_leaves_nothing_running(
         "100",
     )
     process = subprocess.Popen(
-        command("ingest.py", *options), cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command("ingest.py", *options),
+        cwd=tmp_path,
+        env={**os.environ, "BREAKEVEN_TEST_RUN": mark},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stderr
     previous = {"opening": None, "pandas warm 1": "pandas untimed 2"}.get(during, "pandas cold 1")
@@ -199,9 +203,7 @@ def test_ctrl_c_keeps_rows_and_leaves_nothing_running(
         assert found[0].status == "ok"
         assert found[-1].failure
         assert found[-1].failure.kind == "interrupted"
-    left = [p.cmdline() for p in ours("breakeven-tasks") if p.pid not in before]
-    left += [p.cmdline() for p in ours("tasks.serve") if p.pid not in before]
-    left += [p.cmdline() for p in ours("localhost-runner") if p.pid not in before]
+    left = list(marked(mark))
     assert not left
 
 
