@@ -18,7 +18,7 @@ SCALER = "kubernetes:kubernetes.dask.org/v1:DaskAutoscaler"
 @pytest.fixture(scope="module")
 def eks(described_base: Engine) -> Engine:
     """The engine with a provider for Kubernetes."""
-    if not _has_kubernetes(described_base):
+    if not has_kubernetes(described_base):
         pytest.skip("no plugin `kubernetes`, neither installed nor as pulumi-resource-kubernetes on PATH")
     return described_base
 
@@ -90,7 +90,8 @@ def _assert_upwards(done: list[tuple[str, int, int]]) -> None:
             assert under >= height or end < start, f"{kind} begins before {other} has ended"
 
 
-def _has_kubernetes(engine: Engine) -> bool:
+def has_kubernetes(engine: Engine) -> bool:
+    """Whether the engine finds a provider for Kubernetes."""
     if shutil.which("pulumi-resource-kubernetes"):
         return True
     listed = engine.run("plugin", "ls", "--json", check=False)
