@@ -4,9 +4,18 @@
 source "$(dirname "$0")/phases.sh"
 prepare
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$secrets/token
+autoscaling=()
+if [ -n "${BREAKEVEN_MAX_NODES:-}" ]; then
+  here=$(cd "$(dirname "$0")" && pwd)
+  export PYTHONPATH=$here AUTOSCALER_UPDATE_INTERVAL_S=1
+  export RAY_enable_autoscaler_v2=0 # the second version knows no node provider of one's own
+  config=${BREAKEVEN_BOOT_LOG%/*}/autoscaling.json
+  python "$here/ray_group_provider.py" "$address" >"$config"
+  autoscaling=(--autoscaling-config="$config")
+fi
 stamp engine
 publish
-exec ray start --head --block --node-ip-address="$address" --port=6379 --num-cpus=0 \
+exec ray start "${autoscaling[@]}" --head --block --node-ip-address="$address" --port=6379 --num-cpus=0 \
   --dashboard-host="$address" --dashboard-port=8265 --ray-client-server-port=10001 \
   --node-manager-port=8076 --object-manager-port=8077 --runtime-env-agent-port=8078 --dashboard-agent-listen-port=8079 \
   --min-worker-port=10002 --max-worker-port=19999 --disable-usage-stats

@@ -29,10 +29,10 @@ def fact(path: str) -> str:
     lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
     token = requests.put(f"{METADATA}/latest/api/token", headers=lifetime, timeout=5)
     token.raise_for_status()
-    shown = {"X-aws-ec2-metadata-token": token.text}
+    shown = {"X-aws-ec2-metadata-token": token.content.decode("ascii")}
     answer = requests.get(f"{METADATA}/latest/meta-data/{path}", headers=shown, timeout=5)
     answer.raise_for_status()
-    return answer.text
+    return answer.content.decode("ascii")  # not .text, which guesses: it took ten such digits for UTF-16
 
 
 def head(group: str) -> str:

@@ -132,13 +132,15 @@ def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
     ec2, scaling = boto3.client("ec2", **keys), boto3.client("autoscaling", **keys)
     image = ec2.describe_images()["Images"][0]["ImageId"]
     scaling.create_launch_configuration(LaunchConfigurationName="l", ImageId=image, InstanceType="t3.micro")
-    scaling.create_auto_scaling_group(
-        AutoScalingGroupName="test-head",
-        LaunchConfigurationName="l",
-        MinSize=1,
-        MaxSize=1,
-        AvailabilityZones=["us-east-1a"],
-    )
+    for group, nodes, most in (("test-head", 1, 1), ("test-workers", 0, 3)):
+        scaling.create_auto_scaling_group(
+            AutoScalingGroupName=group,
+            LaunchConfigurationName="l",
+            MinSize=0,
+            MaxSize=most,
+            DesiredCapacity=nodes,
+            AvailabilityZones=["us-east-1a"],
+        )
     # The address that the head's script will listen on: moto gives addresses of a network that is not there.
     for reservation in ec2_backends["123456789012"][REGION].reservations.values():
         for instance in reservation.instances:

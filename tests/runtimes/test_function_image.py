@@ -1,4 +1,4 @@
-"""The functions image's handler, run as Lambda runs it, called by a Lithops executor made from what a stack declares."""
+"""The functions image's handler, run as Lambda runs it, called by a Lithops executor made from a stack's facts."""
 
 import json
 import os
