@@ -1,0 +1,65 @@
+"""Audit and status against moto: found, nothing, and not seen are three different answers."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+from ops.audit import audit
+from ops.status import status
+from plan.rules.tags import EXPIRY, OWNER, STACK
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from moto import mock_aws
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield
+
+
+@pytest.mark.usefixtures("account")
+def test_audit_fails_while_anything_bears_the_tag_and_passes_after() -> None:
+    ec2 = boto3.client("ec2", "us-east-1")
+    tags = [{"ResourceType": "vpc", "Tags": [{"Key": STACK, "Value": "bench-32"}]}]
+    vpc = ec2.create_vpc(CidrBlock="10.42.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
+    found = CliRunner().invoke(audit, ["--stack", "bench-32"])
+    assert found.exit_code == 1
+    assert f"VPC: {vpc}" in found.output
+    assert CliRunner().invoke(audit, ["--stack", "bench-128"]).exit_code == 0, "another stack's are not counted"
+    ec2.delete_vpc(VpcId=vpc)
+    assert CliRunner().invoke(audit, ["--stack", "bench-32"]).exit_code == 0
+
+
+def test_audit_that_cannot_see_does_not_say_that_nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nothing listens
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "test")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    seen = CliRunner().invoke(audit, ["--stack", "bench-32", "--region", "us-east-1"])
+    assert seen.exit_code == 2
+    assert "nothing is known to be gone" in seen.output
+
+
+@pytest.mark.usefixtures("account")
+def test_status_says_since_when_until_when_and_what_it_spends() -> None:
+    assert "no host is up" in CliRunner().invoke(status, []).output
+    ec2 = boto3.client("ec2", "us-east-1")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    tags = {STACK: "bench-32", OWNER: "ada", EXPIRY: "2026-11-21T20:00:00Z", "Name": "driver"}
+    ec2.run_instances(
+        ImageId=image,
+        InstanceType="m6i.large",
+        MinCount=2,
+        MaxCount=2,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}],
+    )
+    shown = CliRunner().invoke(status, ["--stack", "bench-32"], env={"COLUMNS": "160"})
+    assert shown.exit_code == 0, shown.output
+    # Two hosts at 0.096 USD/h (m6i.large), each with a volume and an address.
+    for text in ("bench-32", "driver", "ada", "2026-11-21T20:00:00Z", "0.211"):
+        assert text in shown.output
