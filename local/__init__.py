@@ -6,11 +6,13 @@ and `stop` drive one part for a caller that orders them itself; `add_nodes` and 
 
 from local.parts import (
     S3,
+    DaskAutoscaler,
     DaskNode,
     DaskScheduler,
     Facts,
     FunctionPool,
     Part,
+    RayAutoscaler,
     RayHead,
     RayNode,
     Redis,
@@ -25,6 +27,7 @@ from local.supervisor import Health, check, down, start, status, stop, up
 
 __all__ = [
     "S3",
+    "DaskAutoscaler",
     "DaskNode",
     "DaskScheduler",
     "Facts",
@@ -33,6 +36,7 @@ __all__ = [
     "Part",
     "PartFailed",
     "PortTaken",
+    "RayAutoscaler",
     "RayHead",
     "RayNode",
     "Redis",

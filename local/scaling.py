@@ -1,14 +1,19 @@
 """More or fewer nodes in a running local cluster, for sessions that scale."""
 
 import re
+import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from local import state
+from local import processes, state
 from local.parts import DaskNode, Facts, RayNode, part_of
 from local.state import Place
 from local.supervisor import Say, _silent, start, stop
+
+Node = TypeVar("Node", bound=RayNode | DaskNode)
 
 
 def nodes_of(cluster: str, state_dir: Path | str) -> list[RayNode | DaskNode]:
@@ -20,14 +25,37 @@ def nodes_of(cluster: str, state_dir: Path | str) -> list[RayNode | DaskNode]:
 
 def add_nodes(like: RayNode | DaskNode, count: int, state_dir: Path | str, say: Say = _silent) -> dict[str, Facts]:
     """Starts `count` nodes like the one given, at the same time, under the next free numbers; facts by name."""
-    taken = {_number(node.name) for node in nodes_of(like.needs[0], state_dir)}
-    stem = re.sub(r"-\d+$", "", like.name)
-    numbers = [number for number in range(len(taken) + count) if number not in taken][:count]
-    nodes = [replace(like, name=f"{stem}-{number}") for number in numbers]
+    nodes = numbered(like, count, state_dir)
     with ThreadPoolExecutor(max(1, count)) as pool:
         return dict(
             zip((node.name for node in nodes), pool.map(lambda n: start(n, state_dir, say), nodes), strict=True)
         )
+
+
+def end_lost(cluster: str, state_dir: Path | str, spared: Collection[str] = ()) -> list[str]:
+    """Ends what is left of nodes whose process is gone, all but the `spared`; their names. An autoscaler then asks for
+    others."""
+    records = state.read(Place.of(state_dir))
+    names = [node.name for node in nodes_of(cluster, state_dir) if node.name in records and node.name not in spared]
+    lost = [name for name in names if processes.find(records[name].identity) is None]
+    for name in lost:
+        stop(name, state_dir, grace_s=0)
+    return lost
+
+
+def await_nodes(cluster: str, count: int, state_dir: Path | str, deadline_s: float = 60.0) -> None:
+    """Returns when `count` nodes have been started by someone else, as `up` does beside the autoscaler, or too late."""
+    until = time.monotonic() + deadline_s
+    while len(nodes_of(cluster, state_dir)) < count and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def numbered(like: Node, count: int, state_dir: Path | str, taken: Collection[str] = ()) -> list[Node]:
+    """`count` nodes like the one given, under the next numbers that are neither in use nor `taken` (whole names)."""
+    held = {_number(name) for name in (*(node.name for node in nodes_of(like.needs[0], state_dir)), *taken)}
+    stem = re.sub(r"-\d+$", "", like.name)
+    numbers = [number for number in range(len(held) + count) if number not in held][:count]
+    return [replace(like, name=f"{stem}-{number}") for number in numbers]
 
 
 def remove_nodes(cluster: str, count: int, state_dir: Path | str, say: Say = _silent) -> list[str]:

@@ -6,7 +6,7 @@ Secrets are named by where they are kept, never by value: a path on `local`, the
 from typing import Literal
 
 from plan.model import Model
-from plan.settings import Engine, Platform
+from plan.settings import Autoscale, Engine, Platform
 
 
 class ClusterOutputs(Model):
@@ -28,6 +28,8 @@ class ClusterOutputs(Model):
     instance_type: str | None = None
     limit_mib: int
     limit_enforced_by: Literal["nanny", "cgroup", "none"] = "none"
+    autoscale: Autoscale | None = None
+    """Bounds between which the engine's own autoscaler moves the cluster; `nodes` is then the most."""
 
 
 class FunctionsOutputs(Model):

@@ -125,9 +125,15 @@ def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
     where = state_dir(stack)
     if cluster not in settings.clusters:
         raise click.ClickException(f"stack {stack!r} has no cluster {cluster!r}, wanted one of {[*settings.clusters]}")
+    if settings.clusters[cluster].autoscale:
+        raise click.ClickException(f"stack {stack!r}: {cluster} is moved by its engine's autoscaler, not by `scale`")
     declared = next(part for part in parts(settings) if part.name == f"{cluster}-node-0")
     assert isinstance(declared, local.RayNode | local.DaskNode)
     wanted = replace(declared, slots=slots or declared.slots)
+    there = local.nodes_of(cluster, where)
+    for part in there:
+        if local.check(part, where) != "up":  # what an interrupted `scale` or a crash has left
+            local.stop(part, where, click.echo, grace_s=0)
     there = local.nodes_of(cluster, where)
     if any(part.slots != wanted.slots for part in there):
         local.remove_nodes(cluster, len(there), where, click.echo)

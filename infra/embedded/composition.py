@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local import S3, DaskNode, DaskScheduler, FunctionPool, Part, RayHead, RayNode, Redis
+from local import (
+    S3,
+    DaskAutoscaler,
+    DaskNode,
+    DaskScheduler,
+    FunctionPool,
+    Part,
+    RayAutoscaler,
+    RayHead,
+    RayNode,
+    Redis,
+)
 from plan.outputs import CacheOutputs, ClusterOutputs, FunctionsOutputs, Outputs
 from plan.settings import Cluster, Settings
 from plan.sizing import sizes
@@ -47,6 +58,7 @@ def outputs(settings: Settings, state_dir: Path, facts: Mapping[str, Mapping[str
                 group=name,
                 limit_mib=held[name].limit_mib,
                 limit_enforced_by=facts[f"{name}-node-0"]["memory_enforced_by"],
+                autoscale=cluster.autoscale,
             )
             for name, cluster in settings.clusters.items()
         },
@@ -76,7 +88,19 @@ def outputs(settings: Settings, state_dir: Path, facts: Mapping[str, Mapping[str
 def _cluster(name: str, cluster: Cluster, settings: Settings) -> list[Part]:
     size = sizes(settings)[name]
     slots, limit_mib = size.slots_per_node, size.limit_mib
-    names = [f"{name}-node-{number}" for number in range(size.nodes)]
+    scale = cluster.autoscale
+    least = max(1, -(-scale.min_workers // slots)) if scale else size.nodes
+    names = [f"{name}-node-{number}" for number in range(least)]
+    found: list[Part]
     if cluster.engine == "ray":
-        return [RayHead(name), *(RayNode(node, slots=slots, memory_mib=limit_mib, head=name) for node in names)]
-    return [DaskScheduler(name), *(DaskNode(node, slots=slots, memory_mib=limit_mib, scheduler=name) for node in names)]
+        found = [RayHead(name), *(RayNode(node, slots=slots, memory_mib=limit_mib, head=name) for node in names)]
+    else:
+        found = [
+            DaskScheduler(name),
+            *(DaskNode(node, slots=slots, memory_mib=limit_mib, scheduler=name) for node in names),
+        ]
+    if scale:
+        autoscaler = RayAutoscaler if cluster.engine == "ray" else DaskAutoscaler
+        bounds = (least, size.nodes, scale.idle_timeout_s)
+        found.append(autoscaler(f"{name}-autoscaler", slots, limit_mib, *bounds, name))
+    return found

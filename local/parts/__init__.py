@@ -3,28 +3,31 @@
 from dataclasses import asdict
 from typing import Any
 
-from local.parts.dask_cluster import DaskNode, DaskScheduler
+from local.parts.dask_cluster import DaskAutoscaler, DaskNode, DaskScheduler
 from local.parts.function_pool import FunctionPool
 from local.parts.launch import Facts, FactValue, Launch
-from local.parts.ray_cluster import RayHead, RayNode
+from local.parts.ray_cluster import RayAutoscaler, RayHead, RayNode
 from local.parts.redis_server import Redis
 from local.parts.s3_server import S3
 
-Part = S3 | Redis | RayHead | RayNode | DaskScheduler | DaskNode | FunctionPool
+Part = S3 | Redis | RayHead | RayNode | RayAutoscaler | DaskScheduler | DaskNode | DaskAutoscaler | FunctionPool
 
 KINDS: dict[str, type[Part]] = {
     "s3": S3,
     "redis": Redis,
     "ray-head": RayHead,
     "ray-node": RayNode,
+    "ray-autoscaler": RayAutoscaler,
     "dask-scheduler": DaskScheduler,
     "dask-node": DaskNode,
+    "dask-autoscaler": DaskAutoscaler,
     "functions": FunctionPool,
 }
 
 __all__ = [
     "KINDS",
     "S3",
+    "DaskAutoscaler",
     "DaskNode",
     "DaskScheduler",
     "FactValue",
@@ -32,6 +35,7 @@ __all__ = [
     "FunctionPool",
     "Launch",
     "Part",
+    "RayAutoscaler",
     "RayHead",
     "RayNode",
     "Redis",

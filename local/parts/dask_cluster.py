@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.parts.autoscaling import autoscaler_launch
 from local.parts.launch import Facts, Launch
 from local.parts.ready_file import read_ready
 from local.ports import LOOPBACK
@@ -67,3 +68,30 @@ def _launch(place: Place, name: str, options: list[str], facts: Facts) -> Launch
         *options,
     ]
     return Launch(command, facts, lambda: read_ready(told), env={"PYTHONSAFEPATH": "1"})
+
+
+@dataclass(frozen=True)
+class DaskAutoscaler:
+    """Dask's Adaptive, between `min_nodes` and `max_nodes` nodes like a `DaskNode` of these slots and memory."""
+
+    name: str
+    slots: int
+    memory_mib: int
+    min_nodes: int
+    max_nodes: int
+    idle_timeout_s: int
+    scheduler: str = "dask"
+
+    @property
+    def port(self) -> int:
+        return 0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.scheduler,)
+
+    def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
+        like = DaskNode(f"{self.scheduler}-node-0", self.slots, self.memory_mib, self.scheduler)
+        address = str(needs[self.scheduler]["address"])
+        env = {"PYTHONSAFEPATH": "1"}
+        return autoscaler_launch(place, self, runner="dask_autoscaler.py", address=address, like=like, env=env)

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.parts.autoscaling import autoscaler_launch
 from local.parts.launch import Facts, Launch
 from local.parts.ready_file import read_ready
 from local.ports import LOOPBACK
@@ -62,10 +63,17 @@ class RayNode:
     def needs(self) -> tuple[str, ...]:
         return (self.head,)
 
+    @property
+    def node_id(self) -> int:
+        """Its number plus one; 0 is the head. What Ray's autoscaler tells nodes of one address apart by."""
+        number = self.name.rpartition("-")[2]
+        return int(number) + 1 if number.isdecimal() else 0
+
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
         head = needs[self.head]
         memory_mib = self.slots * self.memory_mib
-        options = ["--address", str(head["address"]), "--slots", str(self.slots), "--memory-mib", str(memory_mib)]
+        options = ["--address", str(head["address"]), "--slots", str(self.slots), "--memory-mib", str(memory_mib),
+                   "--node-id", str(self.node_id)]  # fmt: skip
         facts: Facts = {
             "address": head["address"],
             "slots": self.slots,
@@ -95,3 +103,38 @@ def _node(place: Place, part: RayHead | RayNode, token_at: Path, options: list[s
         env=ENVIRONMENT | {"RAY_AUTH_TOKEN_PATH": str(token_at), "PYTHONSAFEPATH": "1"},
         cgroup_mib=int(cgroup_mib) if cgroup_mib else None,
     )
+
+
+@dataclass(frozen=True)
+class RayAutoscaler:
+    """Ray's own autoscaler, between `min_nodes` and `max_nodes` nodes like a `RayNode` of these slots and memory."""
+
+    name: str
+    slots: int
+    memory_mib: int
+    min_nodes: int
+    max_nodes: int
+    idle_timeout_s: int
+    head: str = "ray"
+
+    @property
+    def port(self) -> int:
+        return 0
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.head,)
+
+    def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
+        head = needs[self.head]
+        like = RayNode(f"{self.head}-node-0", self.slots, self.memory_mib, self.head)
+        own = {
+            "RAY_AUTH_TOKEN_PATH": str(head["secret_at"]),
+            "RAY_enable_autoscaler_v2": "0",  # the second version asks for instances otherwise than by a NodeProvider
+            "RAY_ENABLE_CLUSTER_STATUS_LOG": "0",  # a page each second
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",  # 5 by default, as long as a local node takes to start
+        }
+        address = str(head["address"])
+        return autoscaler_launch(
+            place, self, runner="ray_autoscaler.py", address=address, like=like, env=ENVIRONMENT | own
+        )

@@ -28,6 +28,7 @@ def main() -> None:
     options.add_argument("--gcs-port", type=int)
     options.add_argument("--address")
     options.add_argument("--slots", type=int, default=0)
+    options.add_argument("--node-id", type=int, default=0, help="by which an autoscaler knows it; the head's is 0")
     options.add_argument("--memory-mib", type=int)
     options.add_argument("--object-store-mib", type=int, required=True)
     options.add_argument("--temp-dir", required=True)
@@ -44,6 +45,7 @@ def main() -> None:
         gcs_address=given.address,
         gcs_server_port=given.gcs_port if given.head else None,
         num_cpus=given.slots,
+        resources={"NODE_ID_AS_RESOURCE": given.node_id},
         memory=given.memory_mib * MIB if given.memory_mib else None,
         object_store_memory=given.object_store_mib * MIB,
         temp_dir=given.temp_dir,
