@@ -127,7 +127,9 @@ class KubernetesSession:
     def recycle(self) -> None:
         self._inner.recycle()
 
-    def scale(self, nodes: int) -> None:
+    def scale(self, nodes: int, slots: int | None = None) -> None:
+        if slots not in (None, 1):
+            raise SessionError(f"{self.engine}: wanted {slots} slots of a node, a pod is one worker")
         if not 0 <= nodes <= self._declared.nodes:
             most = self._declared.nodes
             raise SessionError(f"{self.engine}: wanted {nodes} workers, the stack declares {most} at most")
@@ -168,9 +170,11 @@ def scale(stack: str, cluster: str, workers: int, deadline_s: int) -> None:
     _, pods = _opened(stack, cluster)
     began = time.time()
     pods.scale(workers, deadline_s=deadline_s)
-    ready = [times.ready_at for times in pods.times() if times.ready_at is not None]
-    reached = ", ".join(f"{name} {max(0.0, s):.0f} s" for name, s in quantiles_s(began, ready, workers).items())
-    click.echo(f"{workers} workers after {time.time() - began:.1f} s ({reached or 'none wanted'})")
+    took = time.time() - began
+    # Kubernetes' times are whole seconds, rounded down.
+    new = [t.ready_at for t in pods.times() if t.ready_at is not None and t.created_at >= int(began)]
+    reached = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in quantiles_s(int(began), new, len(new)).items())
+    click.echo(f"{workers} workers after {took:.1f} s, {len(new)} of them new" + (f": {reached}" if reached else ""))
 
 
 @cli.command("pods")
