@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 import tasks
-from bench.sessions.session import Fleet, Session, SessionError
+from bench import scaling_group
+from bench.sessions.session import Fleet, Scaler, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import Access
 from tasks.trace import Trace
@@ -26,8 +27,10 @@ NEEDS = {
     "dask+lithops": ("dask", "lithops"),
     "pandas": ("process",),
     "arrow": ("process",),
+    "polars": ("process",),
 }
-BASELINES = ("pandas", "arrow")
+BASELINES = ("pandas", "arrow", "polars")
+ON_REQUEST = ("polars",)  # not among a worker's packages: there only where the checks' own packages are installed
 
 
 class EngineError(ValueError):
@@ -182,16 +185,16 @@ class Sessions:
         if address is None:
             raise EngineError(f"stack {out.stack!r} has no {name} cluster that is up: scale it up, or leave {name} out")
         secret = cluster.secret_at if cluster and name not in self._own else None
-        nodes = cluster.nodes if cluster and name not in self._own else None
+        scaler = scaling_group.of(out, name) if cluster and name not in self._own else None
         if cluster and cluster.platform == "eks" and out.kubernetes and name not in self._own:
             from bench.sessions.kubernetes import KubernetesSession, PodCluster
 
             # The Job's environment holds the token; what the outputs name is a Secret, not a file.
             pods = PodCluster(cluster, out.kubernetes.namespace)
-            return KubernetesSession(pods, cluster, out.worker_vcpu, lambda: self._connect(name, address, None, nodes))
-        return self._connect(name, address, secret, nodes)
+            return KubernetesSession(pods, cluster, out.worker_vcpu, lambda: self._connect(name, address, None, None))
+        return self._connect(name, address, secret, scaler)
 
-    def _connect(self, name: str, address: str, secret: str | None, nodes: int | None) -> Session:
+    def _connect(self, name: str, address: str, secret: str | None, scaler: Scaler | None) -> Session:
         if name == "ray":
             from bench.sessions.on_ray import RaySession
 
@@ -201,7 +204,7 @@ class Sessions:
                 code=self.code,
                 platform=self.platform(name),
                 worker_vcpu=self.outputs.worker_vcpu,
-                declared_nodes=nodes,
+                scaler=scaler,
             )
         from bench.sessions.on_dask import DaskSession
 
@@ -211,7 +214,7 @@ class Sessions:
             code=self.code,
             code_hash=self.code_hash,
             platform=self.platform(name),
-            declared_nodes=nodes,
+            scaler=scaler,
         )
 
 

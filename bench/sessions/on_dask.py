@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, SessionError
+from bench.sessions.session import Args, Done, Fleet, Scaler, SessionError
 from tasks.trace import traced
 
 _TIMEOUT_S = 60
@@ -18,12 +18,12 @@ class DaskSession:
     keeps_workers = True
 
     def __init__(
-        self, address: str, tls_at: str | None, *, code: Path, code_hash: str, platform: str, declared_nodes: int | None
+        self, address: str, tls_at: str | None, *, code: Path, code_hash: str, platform: str, scaler: Scaler | None
     ):
         import dask.dataframe  # noqa: F401  a second that belongs to opening a session, not to the first run
         from distributed import Client, Security
 
-        self.platform, self._address, self._nodes = platform, address, declared_nodes
+        self.platform, self._address, self._scaler = platform, address, scaler
         security = None
         if tls_at and address.startswith("tls://"):
             ca, cert, key = (str(Path(tls_at) / name) for name in ("ca.pem", "cert.pem", "key.pem"))
@@ -68,11 +68,10 @@ class DaskSession:
     def recycle(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)
 
-    def scale(self, nodes: int) -> None:
-        if nodes != self._nodes:
-            raise SessionError(
-                f"dask at {self._address}: found {self._nodes} nodes, wanted {nodes}: change the stack's file"
-            )
+    def scale(self, nodes: int, slots: int | None = None) -> None:
+        if self._scaler is None:
+            raise SessionError(f"dask at {self._address} is not of this stack: its nodes are yours to scale")
+        self._scaler(nodes, slots)
 
     def cancel(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)

@@ -99,8 +99,15 @@ class LithopsSession:
         if self.keeps_workers:
             raise SessionError("lithops on Lambda: cold needs a new function version, which the stack publishes")
 
-    def scale(self, nodes: int) -> None:
-        raise SessionError("lithops has no nodes to scale: functions start by themselves")
+    def scale(self, nodes: int, slots: int | None = None) -> None:
+        """On one machine the pool has a size, which is set for what is called next; nothing starts before."""
+        if self.platform != "local":
+            raise SessionError("lithops has no nodes to scale: functions start by themselves")
+        import lithops
+
+        self._clear()
+        self._functions = self._functions.model_copy(update={"max_workers": nodes * (slots or 1)})
+        self.executor = lithops.FunctionExecutor(config=config(self._functions, self._access, self._bucket))
 
     def cancel(self) -> None:
         self.executor.clean(clean_cloudobjects=False, on_exit=True)
@@ -108,6 +115,9 @@ class LithopsSession:
     def close(self) -> None:
         """End runners that still run, and remove what the jobs left in the bucket."""
         sys.path.remove(self._code)
+        self._clear()
+
+    def _clear(self) -> None:
         self.executor.compute_handler.clear()
         client = s3_client(self._access)
         pages = client.get_paginator("list_objects_v2").paginate(

@@ -67,7 +67,7 @@ class ProcessSession:
     def recycle(self) -> None:
         self.close()
 
-    def scale(self, nodes: int) -> None:
+    def scale(self, nodes: int, slots: int | None = None) -> None:
         raise SessionError("a process has no nodes to scale")
 
     def cancel(self) -> None:

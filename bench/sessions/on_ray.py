@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, SessionError
+from bench.sessions.session import Args, Done, Fleet, Scaler, SessionError
 from tasks.trace import traced
 
 
@@ -24,10 +24,10 @@ class RaySession:
         code: Path,
         platform: str,
         worker_vcpu: int,
-        declared_nodes: int | None,
+        scaler: Scaler | None,
     ):
         self.platform, self._address, self._code = platform, address, code
-        self._vcpu, self._nodes = worker_vcpu, declared_nodes
+        self._vcpu, self._scaler = worker_vcpu, scaler
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         if token_at:
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token_at)
@@ -74,11 +74,10 @@ class RaySession:
         self.close()
         self._connect()
 
-    def scale(self, nodes: int) -> None:
-        if nodes != self._nodes:
-            raise SessionError(
-                f"ray at {self._address}: found {self._nodes} nodes, wanted {nodes}: change the stack's file"
-            )
+    def scale(self, nodes: int, slots: int | None = None) -> None:
+        if self._scaler is None:
+            raise SessionError(f"ray at {self._address} is not of this stack: its nodes are yours to scale")
+        self._scaler(nodes, slots)
 
     def cancel(self) -> None:
         self.recycle()

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from tasks.trace import Trace
 
 Args = tuple[Any, ...]
+Scaler = Callable[[int, int | None], None]
+"""Brings a stack's cluster to so many nodes of so many slots (None: as declared)."""
 
 
 class SessionError(RuntimeError):
@@ -51,8 +53,9 @@ class Session(Protocol):
     def recycle(self) -> None:
         """Leave no worker process that ran anything, so that the next run is cold."""
 
-    def scale(self, nodes: int) -> None:
-        """Bring the cluster to `nodes` nodes. Raises SessionError where the stack has no such number."""
+    def scale(self, nodes: int, slots: int | None = None) -> None:
+        """Bring the cluster to `nodes` worker nodes, of `slots` slots each where the platform can choose; returns when
+        the platform has them. Raises SessionError where it cannot."""
 
     def cancel(self) -> None:
         """Stop what runs for this session, after a failure, a deadline or Ctrl-C."""

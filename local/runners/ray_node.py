@@ -50,7 +50,7 @@ def main() -> None:
         object_store_memory=given.object_store_mib * MIB,
         temp_dir=given.temp_dir,
         include_dashboard=False,
-        include_log_monitor=False,  # type: ignore[arg-type]  # annotated as text, used as a truth value
+        include_log_monitor=False,  # annotated as text, used as a truth value
         no_monitor=True,
         resource_isolation_config=ResourceIsolationConfig(enable_resource_isolation=False),
     )
