@@ -1,0 +1,87 @@
+"""The hybrid (EXPERIMENTS A5, A6): functions read and filter, a cluster sorts, against the cluster alone.
+
+The rows whose column is above a bound end sorted in the cluster's memory, in one total order on every engine.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from bench import command, dataset, samples, sorting
+from bench.engines import NEEDS, EngineError
+from bench.options import data_options, run_options
+from bench.progress import progress
+from bench.scaling_rows import Log
+from bench.scaling_smoke import smoke
+from bench.table import modelled, printed, table
+from tasks.slices import BadRows
+
+WAYS = ("auto", "store", "s3", "redis")
+
+
+@click.command(epilog="Example: python workloads/sort.py --stack dev --engines ray,ray+lithops --reader native")
+@run_options
+@data_options
+@click.option(
+    "--exchange",
+    default="auto",
+    show_default=True,
+    type=click.Choice(WAYS),
+    help="How results of functions reach the cluster; auto goes by size.",
+)
+def sort(
+    *,
+    stack: str,
+    engines: str | None,
+    reader: str,
+    uri: str | None,
+    column: str,
+    above: float,
+    decimals: int,
+    bad_rows: BadRows,
+    repeats: int,
+    cold: bool,
+    ray_address: str | None,
+    dask_address: str | None,
+    results: Path,
+    exchange: str,
+    **options: Any,
+) -> None:
+    """Read, filter and sort on clusters alone and with functions; check that all hold the same rows in one order."""
+    with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
+        readers = sorting.READERS[reader]
+        has = [name for name in sessions.available() if name in readers]
+        labels = command.asked(sessions, engines or ",".join(has))
+        if other := [label for label, engine in labels if engine not in readers]:
+            raise EngineError(f"found {', '.join(other)}, wanted clusters and hybrids: {', '.join(readers)}")
+        data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        job = sorting.Sort(
+            *(sessions.access, data, None, sessions.outputs.worker_memory_mib, bad_rows),
+            sessions=sessions,
+            exchange=exchange,
+            rows=0,
+        )
+        job = replace(job, rows=command.true_answer(sessions, job).rows)
+        truth = sorting.truth(sessions, job)
+        run = sorting.SortRun(sessions, job, truth, readers, reader, labels, results, workload="sort", **options)
+        plan = samples.plan(labels, repeats, int(cold))
+        smoked = list(dict.fromkeys(name for _, engine in labels for name in NEEDS[engine]))
+        try:
+            with progress(len(plan) + len(smoked)) as report:
+                log = Log(sessions, results, "sort", run.run_id)
+                for name in smoked:
+                    report.end(smoke(log, sessions.of(name)[0], name))
+                run.take(plan, report)
+        finally:
+            run.start_up()
+            printed().print(table(run.rows, modelled(sessions.outputs)))
+            Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
+        if any(row.status == "failed" for row in run.rows):
+            raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    sort()
