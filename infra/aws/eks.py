@@ -61,7 +61,7 @@ class Eks(pulumi.ComponentResource):
 
         # The network plugin is there before nodes are, and goes after them: it is what takes their interfaces away.
         plugins = [
-            _addon(name, "vpc-cni", cluster, child, pulumi.Output.from_input(dict(args.tags)).apply(network_settings)),
+            _addon(name, "vpc-cni", cluster, child, _network_settings(args.tags)),
             _addon(name, "kube-proxy", cluster, child),
             _addon(name, "eks-pod-identity-agent", cluster, child),
         ]
@@ -193,6 +193,11 @@ def network_settings(tags: Mapping[str, str]) -> str:
         {"enableNetworkPolicy": "true", "env": {"ADDITIONAL_ENI_TAGS": json.dumps(dict(tags), sort_keys=True)}},
         sort_keys=True,
     )
+
+
+def _network_settings(tags: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    known: pulumi.Output[dict[str, str]] = pulumi.Output.all(**tags)
+    return known.apply(network_settings)
 
 
 def _addon(

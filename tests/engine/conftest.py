@@ -123,7 +123,7 @@ def engine(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine with a state of its own. Stack files get a salt at `init`, so it works on a copy."""
     project = tmp_path_factory.mktemp("project")
     unneeded = shutil.ignore_patterns(
-        "__pycache__", ".git", ".venv", "results", "tests", "docs", ".*_cache", "*.egg-info"
+        "__pycache__", ".git", ".venv", ".breakeven", "results", "tests", "docs", ".*_cache", "*.egg-info"
     )
     shutil.copytree(ROOT, project, ignore=unneeded, dirs_exist_ok=True)
     (project / ".venv").symlink_to(sys.prefix)

@@ -3,6 +3,7 @@ the preview; and faults that must not pass."""
 
 import json
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,12 @@ from plan.settings import Autoscale
 
 fault = os.environ["FAULT"]
 if fault == "unknown-field":
-    right = clusters.ray_cluster
+    right = clusters.dask_cluster
     def wrong(spec):
         body = right(spec)
-        body["spec"]["workerGroupSpecs"][0]["replica"] = 3
+        body["spec"]["worker"]["replica"] = 3
         return body
-    clusters.ray_cluster = wrong
+    clusters.dask_cluster = wrong
 
 provider = kubernetes.Provider("cluster", kubeconfig=os.environ["FIXED_KUBECONFIG"])
 here = pulumi.ResourceOptions(providers=[provider])
@@ -52,7 +53,7 @@ KUBECONFIG = {
     "kind": "Config",
     "current-context": "c",
     "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
-    "clusters": [{"name": "c", "cluster": {"server": "https://faults.invalid"}}],
+    "clusters": [{"name": "c", "cluster": {"server": f"https://{uuid.uuid4().hex[:8]}.invalid"}}],
     "users": [{"name": "c", "user": {"token": "t"}}],
 }
 
@@ -102,7 +103,7 @@ def cluster(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Cluster
     assert code == 0, text
     code, text = made.run("preview")
     if code != 0 and "unreachable" in text:
-        pytest.skip("the plugin `kubernetes` wants a cluster that answers, and https://faults.invalid does not")
+        pytest.skip("the plugin `kubernetes` wants a cluster that answers, and this one does not")
     assert code == 0, text
     return made
 
