@@ -1,0 +1,235 @@
+"""Autoscaling (EXPERIMENTS A4): how fast do clusters grow and shrink under image tasks, against functions?
+
+Every engine extracts the same six colours of the same photographs, read from the bucket, and is watched meanwhile.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from bench import autoscale, command, images, samples
+from bench.autoscale import Bounds, Ran
+from bench.dataset import DataError
+from bench.failures import failure_of
+from bench.options import run_options
+from bench.progress import progress
+from bench.rows import Billed, Data, Failure, Row, Workers
+from bench.runner import deadline
+from bench.scaling_rows import Log
+from bench.scaling_smoke import smoke
+from bench.sessions.session import Session
+from bench.table import printed
+from tasks.objects import Access
+from tasks.palette import Palette, checksum, extract_all
+
+ENGINES = ("ray", "dask", "lithops", "process")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every engine does: `work` by reference, in calls of `chunk`, with the answer that is true."""
+
+    access: Access
+    found: images.Images
+    work: list[str]
+    truth: dict[str, Palette]
+    chunk: dict[str, int]
+    after: int
+    settle_s: float
+    timeout_s: float
+
+    @property
+    def answer(self) -> str:
+        """The checksum of all palettes in the order of the work."""
+        return checksum([self.truth[uri] for uri in self.work])
+
+    @property
+    def data(self) -> Data:
+        """As a row tells it: `files` distinct images, `size_bytes` read by all of the work."""
+        return Data(
+            uri=self.found.base, files=len(self.found.sizes), size_bytes=self.found.size_bytes(len(self.work)),
+            rows=len(self.work),
+        )  # fmt: skip
+
+
+@click.command(epilog="Example: python workloads/palette.py --stack dev-autoscale --count 1000 --repeats 1")
+@run_options
+@click.option("--count", default=1000, show_default=True, type=click.IntRange(1), help="Images, by reference.")
+@click.option(
+    "--images", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Your own photographs."
+)
+@click.option("--chunk", default=1, show_default=True, type=click.IntRange(1), help="Images per task of a cluster.")
+@click.option(
+    "--function-chunk", default=1, show_default=True, type=click.IntRange(1), help="Images per function; said in rows."
+)
+@click.option("--after", default=20, show_default=True, help="More images when all are done, to provoke the shrinking.")
+@click.option("--settle", "settle_s", default=120.0, show_default=True, help="Seconds to watch the workers go.")
+def palette(
+    *,
+    stack: str,
+    engines: str | None,
+    repeats: int,
+    cold: bool,
+    ray_address: str | None,
+    dask_address: str | None,
+    results: Path,
+    timeout_s: float,
+    count: int,
+    folder: Path | None,
+    chunk: int,
+    function_chunk: int,
+    after: int,
+    settle_s: float,
+    **_: Any,
+) -> None:
+    """Extract palettes on every engine of a stack, and record its workers and images over time."""
+    with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
+        has = [engine for engine in ENGINES[:3] if engine in sessions.available()]
+        labels = command.asked(sessions, engines or ",".join(has))
+        bucket = sessions.outputs.data_bucket
+        if bucket is None:
+            raise DataError(f"stack {stack!r} has no data bucket for the images: give a stack that has one")
+        found = images.upload(sessions.access, bucket, images.sources(folder), folder.name if folder else "shipped")
+        truth = {one.uri: one for one in _truth(sessions.processes(1), sessions.access, list(found.sizes))}
+        sizes = {"lithops": function_chunk}
+        job = Job(
+            sessions.access, found, found.work(count), truth, {engine: sizes.get(engine, chunk) for engine in ENGINES},
+            after, settle_s, timeout_s,
+        )  # fmt: skip
+        log = Log(sessions, results, "palette")
+        plan = samples.plan(labels, repeats, int(cold))
+        try:
+            with progress(len(plan) + len(labels)) as report:
+                for label, engine in labels:
+                    report.begin(f"{label} smoke test")
+                    report.end(smoke(log, sessions.of(engine)[0], label))
+                for sample in plan:
+                    report.begin(f"{sample.label} {sample.condition} {sample.repeat + 1}")
+                    report.end(take(log, job, sample))
+        finally:
+            printed().print(_table(log.rows))
+            click.echo(f"rows: {log.path}", err=True)
+        if log.failed:
+            raise SystemExit(1)
+
+
+def take(log: Log, job: Job, sample: samples.Sample) -> str:
+    """One sample and its rows; a failure is a row. Raises KeyboardInterrupt after its row."""
+    sessions, engine, label = log.sessions, sample.engine, sample.label
+    fields: dict[str, Any] = {"condition": sample.condition, "repeat": sample.repeat, "data": job.data}
+    fields["parameters"] = {"images": len(job.work), "chunk": job.chunk[engine]}
+    try:
+        with deadline(job.timeout_s):
+            (session,) = sessions.of(engine)
+            if sample.condition == "cold" and session.keeps_workers:
+                session.recycle()
+            limits = autoscale.bounds(sessions.cluster(engine), session.fleet().workers)
+            calls = autoscale.chunks(job.work, job.chunk[engine])
+            ran = autoscale.run(
+                session, extract_all, job.access, calls, limits=limits,
+                after=job.work[: job.after] if limits.moves else (), settle_s=job.settle_s,
+            )  # fmt: skip
+    except (Exception, KeyboardInterrupt) as error:
+        sessions.drop(engine)
+        failure = failure_of(error, sessions.access, sessions.outputs.working_bucket)
+        log.add(engine, label, "run_s", None, failure=failure, **fields)
+        if failure.kind == "interrupted":
+            raise KeyboardInterrupt from error
+        return f"{label}: {failure.kind}: {failure.message.splitlines()[0][:300]}"
+    return _rows(log, job, sample, session=session, limits=limits, ran=ran, fields=fields)
+
+
+def _rows(
+    log: Log, job: Job, sample: samples.Sample, *, session: Session, limits: Bounds, ran: Ran, fields: dict[str, Any]
+) -> str:
+    engine, label = sample.engine, sample.label
+    fields["workers"] = _workers(log, ran, limits)
+    answer = checksum(ran.results)
+    wrong = answer != job.answer
+    failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}") if wrong else None
+    billed = _billed(session.engine, ran, log)
+    log.add(engine, label, "run_s", ran.run_s, answer=answer, failure=failure, billed=billed, **fields)
+    for uri, times in Counter(one.uri for one in ran.results if one.failed).items():
+        why = next(one.failed for one in ran.results if one.uri == uri and one.failed)
+        log.add(
+            engine, label, "failed_items", float(times), unit="images",
+            failure=Failure(kind="bad-data", message=f"{uri}: {why}"), **fields,
+        )  # fmt: skip
+    if sample.condition == "none":
+        return f"{label} untimed: {ran.run_s:.2f} s"
+    rate = len(ran.results) / ran.run_s
+    log.add(engine, label, "images_per_s", rate, unit="1/s", **fields)
+    log.add(engine, label, "under_worker_s", ran.under_worker_s, **fields)
+    log.add(engine, label, "over_worker_s", ran.over_worker_s, **fields)
+    log.series(engine, label, ran.steps, **fields)
+    said = f"{label} {sample.condition}: {len(ran.results)} images in {ran.run_s:.2f} s, {rate:.1f} a second"
+    return said + _scaled(log, sample, limits, ran, fields) if limits.moves else said
+
+
+def _scaled(log: Log, sample: samples.Sample, limits: Bounds, ran: Ran, fields: dict[str, Any]) -> str:
+    """Rows of growing and shrinking; what did not happen in time is a failed row of kind deadline."""
+    most = max(step.ready for step in ran.steps)
+    missed = f"{most} of {limits.most} workers were ready when the last image was done, after {ran.run_s:.1f} s"
+    said = ""
+    for metric, value, why in (
+        ("first_extra_s", ran.times.first_extra_s, missed),
+        ("to_max_s", ran.times.to_max_s, missed),
+        ("to_min_s", ran.times.to_min_s if ran.settled else None, str(autoscale.unsettled(ran, limits))),
+    ):
+        failure = Failure(kind="deadline", message=why) if value is None else None
+        log.add(sample.engine, sample.label, metric, value, failure=failure, **fields)
+        said += f", {metric} " + (f"{value:.1f}" if value is not None else "never")
+    return said
+
+
+def _truth(session: Session, access: Access, uris: Sequence[str]) -> list[Palette]:
+    (done,) = session.stream(extract_all, [(access, uris)])
+    found: list[Palette] = done.result
+    return found
+
+
+def _workers(log: Log, ran: Ran, limits: Bounds) -> Workers:
+    out = log.sessions.outputs
+    held = min((one.trace for one in ran.done), key=lambda trace: trace.seen_mib)
+    return Workers(
+        count=limits.most, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, seen_mib=held.seen_mib,
+        enforced_by=held.enforced_by, pids=sorted({one.trace.pid for one in ran.done}),
+    )  # fmt: skip
+
+
+def _billed(engine: str, ran: Ran, log: Log) -> Billed:
+    """Workers for as long as they were there, functions for their own time."""
+    if engine == "lithops":
+        seconds = sum(one.trace.busy_s for one in ran.done)
+        pool = log.sessions.outputs.functions
+        memory_gb = (pool.memory_mib if pool else 0) / 1024
+        return Billed(function_s=seconds, function_gb_s=seconds * memory_gb, function_requests=len(ran.done))
+    there = zip(ran.steps, ran.steps[1:], strict=False)
+    return Billed(worker_s=sum(step.ready * (after.at_s - step.at_s) for step, after in there))
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    metrics = ("run_s", "images_per_s", "first_extra_s", "to_max_s", "to_min_s", "under_worker_s", "over_worker_s")
+    drawn = Table(caption="median of the samples; worker-seconds under and over what was wanted", highlight=False)
+    for name in ("engine", "condition", *metrics, "answer"):
+        drawn.add_column(name)
+    held: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.condition != "none":
+            held.setdefault((row.label, row.condition), []).append(row)
+    for key, group in held.items():
+        values = {m: [row.value for row in group if row.metric == m and row.value is not None] for m in metrics}
+        cells = [f"{statistics.median(values[m]):.2f}" if values[m] else "" for m in metrics]
+        runs = [row for row in group if row.metric == "run_s"]
+        drawn.add_row(*key, *cells, "equal" if all(row.status == "ok" for row in runs) else "NOT EQUAL")
+    return drawn
+
+
+if __name__ == "__main__":
+    palette()
