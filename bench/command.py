@@ -10,7 +10,7 @@ import click
 from botocore.exceptions import BotoCoreError
 
 from bench import dataset, stack
-from bench.engines import EngineError, Sessions, labels
+from bench.engines import ON_REQUEST, EngineError, Sessions, labels
 from bench.readers import ranges
 from bench.readers.ingest import Ingest
 from bench.sessions.session import Session, SessionError
@@ -60,18 +60,18 @@ def open_stack(name: str, ray_address: str | None, dask_address: str | None) -> 
 def asked(sessions: Sessions, engines: str | None) -> list[tuple[str, str]]:
     """(label, engine) of what was asked for, or of all that the stack has. Raises EngineError."""
     has = sessions.available()
-    wanted = labels([name.strip() for name in engines.split(",")] if engines else has)
+    default = [name for name in has if name not in ON_REQUEST]
+    wanted = labels([name.strip() for name in engines.split(",")] if engines else default)
     missing = [engine for _, engine in wanted if engine not in has]
     if missing:
         raise EngineError(f"stack {sessions.outputs.stack!r} has no {', '.join(missing)}; it has {', '.join(has)}")
     return wanted
 
 
-def true_answer(sessions: Sessions, data: dataset.Dataset) -> Answer:
+def true_answer(sessions: Sessions, job: Ingest) -> Answer:
     """The manifest's answer, or for one's own data the answer of an untimed read by ranges in one process."""
-    if data.truth is not None:
-        return data.truth
-    job = Ingest(sessions.access, data, None, sessions.outputs.worker_memory_mib)
+    if job.data.truth is not None:
+        return job.data.truth
     answer = ranges.read(sessions.of("arrow"), job, Spans()).answer
     sessions.drop("arrow")
     return answer

@@ -1,6 +1,5 @@
 """The data of a run: which objects, how large, and the true answer that every engine must give."""
 
-import csv
 import difflib
 from dataclasses import dataclass
 
@@ -8,9 +7,8 @@ from bench.stack import StackError
 from plan.outputs import Outputs
 from tasks.answer import Answer, Query
 from tasks.manifest import read_manifest
-from tasks.objects import Access, DataObject, list_objects, read_stream, s3_client
-
-_HEADER_BYTES = 64 * 1024
+from tasks.objects import Access, DataObject, list_objects, s3_client
+from tasks.ranges import header
 
 
 class DataError(ValueError):
@@ -36,9 +34,8 @@ def find(access: Access, found: Outputs, uri: str | None, query: Query) -> Datas
     """The data at `uri`, or what was generated last in the stack's bucket. Raises DataError, StackError."""
     place = uri or _generated_last(access, found)
     objects = tuple(list_objects(access, place))
-    head = next(read_stream(access, objects[0], 0, min(_HEADER_BYTES, objects[0].size_bytes), _HEADER_BYTES), b"")
-    columns = tuple(next(csv.reader([head.decode("utf-8-sig", "replace").split("\n")[0].rstrip("\r")]), []))
-    if query.column not in columns:
+    columns = header(access, objects)
+    if columns and query.column not in columns:
         near = difflib.get_close_matches(query.column, columns, n=1, cutoff=0.0)
         hint = f"; the nearest is {near[0]!r}" if near else ""
         raise DataError(f"{objects[0].uri}: found no column {query.column!r}{hint} (columns: {', '.join(columns)})")

@@ -35,6 +35,13 @@ _DATA = (
     click.option("--above", default=5000.0, show_default=True, help="Keep values greater than this."),
     click.option("--decimals", default=2, show_default=True, type=click.IntRange(0, 9), help="Decimals of the column."),
     click.option(
+        "--bad-rows",
+        default="fail",
+        show_default=True,
+        type=click.Choice(["fail", "skip"]),
+        help="Ranges reader: fail at the first row that can't be read, or skip such rows, count and show them.",
+    ),
+    click.option(
         "--reader", default="ranges", show_default=True, type=click.Choice(READERS), help="How engines read CSV."
     ),
 )

@@ -19,6 +19,7 @@ from bench.rows import Billed, Data, Failure, Row, Workers
 from bench.sessions.session import Session
 from bench.spans import Spans
 from tasks.answer import Answer
+from tasks.trace import peak_mib
 
 
 @dataclass
@@ -112,7 +113,12 @@ class Run:
 
     def _judged(self, sample: samples.Sample, row: Row, outcome: Outcome, opened: Sequence[Session]) -> Row:
         value = row.value or 0.0
-        notes = {**outcome.notes, "harness_s": round(value - sum(row.phases.values()), 6)}
+        notes = {
+            **outcome.notes,
+            "harness_s": round(value - sum(row.phases.values()), 6),
+            "driver_peak_mib": peak_mib(),
+        }
+        notes["worker_peak_mib"] = max(trace.peak_mib for trace in outcome.traces)
         if any(trace.enforced_by == "cgroup" for trace in outcome.traces):
             notes["memory_shared_by"] = self.sessions.sharing(NEEDS[sample.engine][0])
         forked = not all(session.keeps_workers for session in opened)

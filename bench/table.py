@@ -104,6 +104,12 @@ def table(rows: Sequence[Row], priced: Priced) -> Table:
     return drawn
 
 
+def skipped(rows: Sequence[Row]) -> list[str]:
+    """A line for rows of the data that `--bad-rows skip` left out, with the first of them; none where none were."""
+    found = {(int(row.parameters.get("bad_rows") or 0), row.parameters.get("bad_examples")) for row in rows}
+    return [f"{count} rows of the data skipped: {examples}" for count, examples in sorted(found, key=str) if count]
+
+
 def _times(group: Sequence[Row]) -> list[float]:
     return [row.value for row in group if row.status == "ok" and row.value is not None]
 

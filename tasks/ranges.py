@@ -25,7 +25,9 @@ decimals, which is exact, and as fast as floats checked for exactness afterwards
 """
 
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -34,8 +36,8 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.answer import Answer, Query, answer_of, merge
-from tasks.objects import BLOCK_BYTES, Access, DataObject, ObjectChanged
-from tasks.records import BadData
+from tasks.objects import BLOCK_BYTES, Access, DataObject, ObjectChanged, read_stream
+from tasks.records import BadData, Grammar, layout
 from tasks.slices import EXAMPLES, MIB, BadRows, Clock, Slice, is_gzip, readers
 
 # Blocks a worker holds at once: read ahead, in hand, carried over, and Arrow's copies.
@@ -245,6 +247,20 @@ def schema(
                 if table.num_rows:
                     return pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in fields])
     raise BadData("wanted a record to tell the types from", objects[0].uri, 0, "")
+
+
+def header(access: Access, objects: Sequence[DataObject], delimiter: str = ",") -> tuple[str, ...]:
+    """Column names of the first object that has any; empty where all are empty. Raises BadData."""
+    for item in objects:
+        head = next(read_stream(access, item, 0, min(item.size_bytes, MIB), MIB), b"")
+        final = len(head) == item.size_bytes
+        if is_gzip(item):
+            with suppress(zlib.error):  # what is damaged is told, with its place, when the object is read
+                head, final = zlib.decompressobj(wbits=31).decompress(head), False
+        found = layout(head, final, Grammar(delimiter.encode()), item.uri)
+        if found and found.names:
+            return found.names
+    return ()
 
 
 def _units(column: pa.ChunkedArray) -> np.ndarray:

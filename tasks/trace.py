@@ -2,6 +2,7 @@
 
 import functools
 import os
+import resource
 import socket
 import sys
 import time
@@ -25,6 +26,8 @@ class Trace:
     seen_mib: int
     enforced_by: str
     """What holds the worker to `seen_mib`: nanny, cgroup, pod, lambda, or none (then it is the machine's memory)."""
+    peak_mib: int = 0
+    """The most that this process has held in memory so far, in all its life."""
 
     @property
     def busy_s(self) -> float:
@@ -42,7 +45,13 @@ def traced(work: tuple[Callable[..., Any], tuple[Any, ...]]) -> tuple[Any, Trace
 def trace(began_at: float) -> Trace:
     """The trace of a call that began at `began_at` and ends now."""
     seen_mib, enforced_by = seen_memory()
-    return Trace(_identity(os.getpid()), os.getpid(), began_at, time.time(), seen_mib, enforced_by)
+    return Trace(_identity(os.getpid()), os.getpid(), began_at, time.time(), seen_mib, enforced_by, peak_mib())
+
+
+def peak_mib() -> int:
+    """Peak resident memory of this process: ru_maxrss, which Linux gives in KiB and macOS in bytes (getrusage(2))."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (_MIB if sys.platform == "darwin" else 1024)
 
 
 @functools.lru_cache(maxsize=2)  # by pid, since Lithops forks its workers from a process that may have asked before

@@ -15,7 +15,8 @@ from bench.progress import progress
 from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
-from bench.table import modelled, printed, table
+from bench.table import modelled, printed, skipped, table
+from tasks.slices import BadRows
 
 READERS = {
     "native": native.READ | hybrid.NATIVE,
@@ -37,6 +38,7 @@ def ingest(
     decimals: int,
     repeats: int,
     cold: bool,
+    bad_rows: BadRows,
     ray_address: str | None,
     dask_address: str | None,
     results: Path,
@@ -47,8 +49,8 @@ def ingest(
         labels = command.asked(sessions, engines)
         data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
         bucket = sessions.outputs.working_bucket
-        job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib)
-        truth = command.true_answer(sessions, data)
+        job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib, bad_rows)
+        truth = command.true_answer(sessions, job)
         run = Run(sessions, job, truth, READERS[reader], reader, labels, results, workload="ingest", **options)
         plan = samples.plan(labels, repeats, int(cold))
         try:
@@ -56,7 +58,7 @@ def ingest(
                 run.take(plan, report)
         finally:
             run.start_up()
-            printed().print(table(run.rows, modelled(sessions.outputs)))
+            printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):
             raise SystemExit(1)

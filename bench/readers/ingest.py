@@ -8,6 +8,7 @@ from bench.dataset import Dataset
 from bench.spans import Spans
 from tasks.answer import Answer
 from tasks.objects import Access
+from tasks.slices import BadRows
 from tasks.trace import Trace
 
 
@@ -19,6 +20,7 @@ class Ingest:
     data: Dataset
     working: str | None
     memory_mib: int
+    bad_rows: BadRows = "fail"
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,13 @@ def arrow(sessions: Sequence[ProcessSession], job: Ingest, spans: Spans) -> Outc
     return _in_one_process(sessions[0], job, spans, native.arrow_answer, (filesystem, paths, job.data.query))
 
 
+def polars(sessions: Sequence[ProcessSession], job: Ingest, spans: Spans) -> Outcome:
+    """polars.read_csv with its own threads, one file after the other, each fetched whole."""
+    return _in_one_process(
+        sessions[0], job, spans, native.polars_answer, (job.access, job.data.objects, job.data.query)
+    )
+
+
 def _in_one_process(
     session: ProcessSession, job: Ingest, spans: Spans, function: Any, args: tuple[Any, ...]
 ) -> Outcome:
@@ -143,5 +150,5 @@ def arrow_filesystem(job: Ingest) -> tuple[Any, list[str]]:
     return filesystem, [uri.removeprefix("s3://") for uri in uris]
 
 
-BASELINES: dict[str, Read] = {"pandas": pandas, "arrow": arrow}
+BASELINES: dict[str, Read] = {"pandas": pandas, "arrow": arrow, "polars": polars}
 READ: dict[str, Read] = {"ray": ray, "dask": dask, "lithops": lithops, **BASELINES}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from bench.readers.ingest import Ingest, Outcome, Read
 from bench.sessions.session import Done, Session, mapped
@@ -19,13 +20,14 @@ def read(sessions: Sequence[Session], job: Ingest, spans: Spans) -> Outcome:
         pieces = ranges.plan(job.data.objects, size)
     with spans.span("read"):
         began_at = time.time()
-        done = mapped(session, ranges.read, [(job.access, piece, query) for piece in pieces])
+        work = partial(ranges.read, bad_rows=job.bad_rows)
+        done = mapped(session, work, [(job.access, piece, query) for piece in pieces])
     spans.split("read", began_at, [d.trace for d in done])
     with spans.span("merge"):
         result = ranges.combine([d.result for d in done], query)
     if result.again:
         with spans.span("again"):
-            done += mapped(session, ranges.read, [(job.access, piece, query) for piece in result.again])
+            done += mapped(session, work, [(job.access, piece, query) for piece in result.again])
             result = ranges.combine([d.result for d in done], query)
     traces = [d.trace for d in done]
     functions = traces if session.engine == "lithops" else []
@@ -40,6 +42,7 @@ def _notes(
         "bytes_read": result.bytes_read,
         "reread_whole": len(result.reread_whole),
         "bad_rows": result.bad_rows,
+        "bad_examples": "; ".join(str(example) for example in result.bad_examples[:3]) or None,
         "read_worker_s": round(sum(d.result.read_s for d in done), 6),
         "parse_worker_s": round(sum(d.result.parse_s for d in done), 6),
     }

@@ -20,6 +20,7 @@ from ray._private.resource_isolation_config import ResourceIsolationConfig
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
 MIB = 2**20
+IDLE_MS = 3_600_000
 
 
 def main() -> None:
@@ -49,6 +50,8 @@ def main() -> None:
         memory=given.memory_mib * MIB if given.memory_mib else None,
         object_store_memory=given.object_store_mib * MIB,
         temp_dir=given.temp_dir,
+        # A warm worker outlives the turns of other engines; by default Ray ends one after a second without work.
+        _system_config={"idle_worker_killing_time_threshold_ms": IDLE_MS} if given.head else None,
         include_dashboard=False,
         include_log_monitor=False,  # annotated as text, used as a truth value
         no_monitor=True,
