@@ -28,7 +28,7 @@ FOLDER = Path("benchmarks")
 
 @dataclass(frozen=True)
 class Case:
-    """Data of `gb` in `files`; `bounds`: engine to the most that its warm median may be, in times of the reference's."""
+    """Data of `gb` in `files`; `bounds`: by engine, the most its warm median may be, in times of the reference."""
 
     name: str
     gb: float
@@ -95,8 +95,10 @@ def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
     run = next((row.run_id for row in found), "none")
     yield f"## {case.name}\n"
     yield f"Run {run}, {case.repeats} warm samples each, engines in turn; {failed} failed or dropped.\n"
-    yield f"| engine | median s (95 % interval) | times {REFERENCE} | bound | met | times {BEYOND} | worker peak MiB | driver peak MiB |"
-    yield "|---|---|---|---|---|---|---|---|"
+    columns = ["engine", "median s (95 % interval)", f"times {REFERENCE}", "bound", "met", f"times {BEYOND}"]
+    columns += ["worker peak MiB", "driver peak MiB"]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
     for name, values in times.items():
         if not values:
             yield f"| {name} | no sample counts | | | | | | |"

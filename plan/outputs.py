@@ -1,6 +1,6 @@
 """What every stack exports: addresses, names and control handles, the same model for `dev` and AWS.
 
-Secrets are named by where they are kept, never by value: a path on `local`, the name of a Secrets Manager secret on AWS.
+Secrets are named by where they are kept, never by value: a path on `local`, a Secrets Manager secret on AWS.
 """
 
 from typing import Literal

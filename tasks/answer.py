@@ -13,7 +13,7 @@ _EXACT_INTEGERS = 2**53
 
 @dataclass(frozen=True)
 class Query:
-    """Keep the rows whose `column` is greater than `above` (in units of 10**-decimals; None keeps all non-null rows)."""
+    """Keep the rows whose `column` is greater than `above`, in units of 10**-decimals; None keeps all that have one."""
 
     column: str = "ss_net_profit"
     above: int | None = 500_000

@@ -30,7 +30,7 @@ from plan.settings import SettingsError, load
 @click.option("--spot", is_flag=True, help="What if: workers on the spot market.")
 @click.option("--arm", is_flag=True, help="What if: Arm machines and functions, at the same speed.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the chart, as .html (works offline), .png or .svg.")
-def main(  # noqa: PLR0917 - one argument per option
+def main(
     rows: Path | None,
     stack: str,
     workload: str | None,

@@ -45,7 +45,7 @@ def write_bucket(bucket: pulumi.Input[str], prefix: str = "") -> list[dict[str, 
 
 
 def pull_images(repository_arns: Sequence[pulumi.Input[str]]) -> list[dict[str, Any]]:
-    """Log in to the registry (an action that takes no resource, and writes nothing) and pull from these repositories."""
+    """Log in to the registry (an action that takes no resource and writes nothing) and pull from these repositories."""
     pull = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
     return [allow(["ecr:GetAuthorizationToken"], ["*"]), allow(pull, repository_arns)]
 

@@ -142,7 +142,7 @@ def test_reading_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors_survive_pickling() -> None:
     for error in (NoData("a"), ObjectGone("b"), ObjectChanged("c"), EndpointFailed("d")):
-        assert type(back := pickle.loads(pickle.dumps(error))) is type(error)  # noqa: S301 - our own
+        assert type(back := pickle.loads(pickle.dumps(error))) is type(error)
         assert str(back) == str(error)
 
 

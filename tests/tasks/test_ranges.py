@@ -62,7 +62,7 @@ def in_order(
 
     def run(piece: Piece) -> PartialAnswer:
         found = read(Access(), piece, query, bad_rows=bad_rows, block_bytes=block_bytes)
-        back: PartialAnswer = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
+        back: PartialAnswer = pickle.loads(pickle.dumps(found))
         return back
 
     partials = [run(piece) for piece in pieces]
@@ -221,7 +221,7 @@ def test_bad_data_is_named_with_its_place(folder: Path, case: str, cut: int) -> 
     pieces = plan(list_objects(Access(), str(folder)), cut)
     with pytest.raises(BadData, match=says) as caught:
         in_order(pieces)
-    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    error = pickle.loads(pickle.dumps(caught.value))
     assert (error.uri, error.offset) == (str(folder / "a.csv"), offset)
     assert found in error.text
     assert str(error) == str(caught.value)

@@ -348,7 +348,7 @@ CASES: list[tuple[str, str, str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("title", "stack", "token", "props", "refused"), CASES)
-def test_a_resource_is_judged(  # noqa: PLR0917 - the columns of the table, and a fixture
+def test_a_resource_is_judged(
     title: str, stack: str, token: str, props: dict[str, Any], refused: bool, changed: Changed
 ) -> None:
     found = check_resource(Resource(token, "x", plain(props)), changed(stack, {}))

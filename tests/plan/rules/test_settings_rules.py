@@ -96,7 +96,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("rule", "stack", "changes", "shown"), REFUSED)
-def test_a_changed_stack_is_refused(  # noqa: PLR0917 - the columns of the table, and two fixtures
+def test_a_changed_stack_is_refused(
     rule: str, stack: str, changes: dict[str, Any], shown: str, changed: Changed, generous: Person, now: datetime
 ) -> None:
     found = check_settings(changed(stack, changes), generous, now)
