@@ -16,7 +16,7 @@ help:  ## print these targets
 $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@test -x $(RUN) || { echo "making the environment in $(VENV) (once, a minute or two)"; $(PYTHON) -m venv $(VENV); }
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
-	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes requirements.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 	@touch $@
 
