@@ -92,8 +92,10 @@ def _engine(
     declared = sessions.declared(engine)
     cluster = sessions.cluster(engine)
     try:
+        # Functions have no nodes: one shape for each number.
+        own = [(count, 1) for count in dict(shapes)] if engine == "lithops" else shapes
         for repeat in range(repeats):
-            for count, slots in shapes:
+            for count, slots in own:
                 report.begin(f"{label}: {count} workers, {slots} of a node")
                 report.end(_sample(log, session, label, count=count, slots=slots, repeat=repeat, timeout_s=timeout_s))
     finally:
@@ -105,8 +107,7 @@ def _engine(
 
 def _sample(log: Log, session: Session, label: str, *, count: int, slots: int, repeat: int, timeout_s: float) -> str:
     sessions = log.sessions
-    nodes = count // slots if session.engine != "lithops" else count
-    slots = slots if session.engine != "lithops" else 1
+    nodes = count // slots
     shape: dict[str, Any] = {
         "workers": count,
         "nodes": nodes,
