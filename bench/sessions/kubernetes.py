@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from bench.sessions.kubernetes_driver import bundle, driver_job
+from bench.bundle import bundle
+from bench.sessions.kubernetes_driver import driver_job
 from bench.sessions.kubernetes_pods import PodTimes, pod_times, quantiles_s
 from bench.sessions.kubernetes_scale import Readiness, changes, readiness
 from bench.sessions.session import Args, Done, Fleet, Session, SessionError

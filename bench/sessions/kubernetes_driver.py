@@ -1,50 +1,22 @@
 """The driver as a Job in the cluster: the code by its content's hash, rows back through the bucket."""
 
-import gzip
-import hashlib
-import io
 import shlex
-import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from bench.bundle import FETCH, INSTALL, OUTPUTS_FILE
 from plan.outputs import Outputs
 
-CODE = ("bench", "catalog", "plan", "tasks", "workloads")
-OUTPUTS_FILE = "outputs.json"
 ROLE = {"breakeven.dev/role": "driver"}
 RESULTS = "results"
 _DEADLINE_S = 6 * 3600
 _KEEP_S = 600  # how long a finished Job's log can be read
 
-# What runs in the Job before the command: no image holds the code, so that a change of it needs no new image.
-_FETCH = (
-    "import boto3, io, sys, tarfile; "
-    "body = boto3.client('s3').get_object(Bucket=sys.argv[1], Key=sys.argv[2])['Body'].read(); "
-    "tarfile.open(fileobj=io.BytesIO(body)).extractall('.', filter='data')"
-)
 _SEND = (
     "import boto3, pathlib, sys; s3 = boto3.client('s3'); "
     "[s3.upload_file(str(p), sys.argv[1], f'{sys.argv[2]}/{p.name}') "
     f"for p in pathlib.Path('{RESULTS}').rglob('*') if p.is_file()]"
 )
-
-
-def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
-    """The code that a driver needs, and the stack's outputs, as a key and a tar archive; equal content, equal key."""
-    paths = [path for part in CODE for path in (root / part).rglob("*") if path.is_file()]
-    files = {path.relative_to(root): path.read_bytes() for path in paths if "__pycache__" not in path.parts}
-    files[Path(f"Pulumi.{outputs.stack}.yaml")] = (root / f"Pulumi.{outputs.stack}.yaml").read_bytes()
-    files[Path(OUTPUTS_FILE)] = outputs.model_dump_json(by_alias=True).encode()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path, content in sorted(files.items()):
-            entry = tarfile.TarInfo(str(path))
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    body = gzip.compress(packed.getvalue(), mtime=0)
-    return f"driver/{hashlib.sha256(body).hexdigest()[:16]}.tar.gz", body
 
 
 def driver_job(outputs: Outputs, run_id: str, key: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -59,7 +31,8 @@ def driver_job(outputs: Outputs, run_id: str, key: str, arguments: Sequence[str]
         [
             "set -u",
             "cd /work",
-            f"python -c {shlex.quote(_FETCH)} {outputs.working_bucket} {key} || exit 1",
+            f"python -c {shlex.quote(FETCH)} {outputs.working_bucket} {key} || exit 1",
+            f"{{ {INSTALL}; }} || exit 1",
             *(f"{join} || exit 1" for join in joins),
             f"python {shlex.join(arguments)} --results {RESULTS}",
             "code=$?",

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.sessions.kubernetes_driver import bundle, driver_job
+from bench.bundle import bundle
+from bench.sessions.kubernetes_driver import driver_job
 from bench.sessions.kubernetes_pods import pod_times, quantiles_s
 from bench.sessions.kubernetes_scale import changes, readiness, waiting
 from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs

@@ -1,0 +1,62 @@
+"""What a driver elsewhere needs to run a workload: the code, the stack's file and outputs, named by their content.
+
+Also the packages that the harness imports and the workers' image lacks: a worker that carried them would boot later.
+"""
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+from pathlib import Path
+
+from plan.outputs import Outputs
+
+CODE = ("bench", "catalog", "plan", "tasks", "workloads")
+OUTPUTS_FILE = "outputs.json"
+PINS_FILE = "driver-requirements.txt"
+# pydantic, rich and scipy with what they need; a test holds the list to what the workloads import.
+PACKAGES = (
+    *("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
+    *("markdown-it-py", "mdurl", "pygments", "rich"),
+    "scipy",
+)
+_KINDS = {".css", ".csv", ".j2", ".js", ".json", ".py"}
+
+# What runs there before the command: no image holds the code, so that a change of it needs no new image.
+FETCH = (
+    "import boto3, io, sys, tarfile; "
+    "body = boto3.client('s3').get_object(Bucket=sys.argv[1], Key=sys.argv[2])['Body'].read(); "
+    "tarfile.open(fileobj=io.BytesIO(body)).extractall('.', filter='data')"
+)
+INSTALL = (
+    "python -c 'import pydantic, rich, scipy' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check "
+    f"--no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
+)
+
+
+def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
+    """A key and a tar archive; equal content, equal key. Only code and tables: secrets are named in the outputs, and
+    fetched where the driver runs."""
+    paths = [path for part in CODE for path in (root / part).rglob("*") if path.suffix in _KINDS and path.is_file()]
+    files = {path.relative_to(root): path.read_bytes() for path in paths if "__pycache__" not in path.parts}
+    files[Path(f"Pulumi.{outputs.stack}.yaml")] = (root / f"Pulumi.{outputs.stack}.yaml").read_bytes()
+    files[Path(OUTPUTS_FILE)] = outputs.model_dump_json(by_alias=True).encode()
+    files[Path(PINS_FILE)] = pins((root / "requirements.txt").read_text()).encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in sorted(files.items()):
+            entry = tarfile.TarInfo(str(path))
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    body = gzip.compress(packed.getvalue(), mtime=0)
+    return f"driver/{hashlib.sha256(body).hexdigest()[:16]}.tar.gz", body
+
+
+def pins(requirements: str) -> str:
+    """The lines of PACKAGES, hashes included, out of the project's own. Raises ValueError where one is not pinned."""
+    blocks = re.split(r"^(?=\S)", requirements, flags=re.MULTILINE)
+    found = {block.partition("==")[0]: block for block in blocks if "==" in block}
+    if missing := [name for name in PACKAGES if name not in found]:
+        raise ValueError(f"requirements.txt: found no pin of {', '.join(missing)}: run `make pins`")
+    return "".join(found[name] for name in PACKAGES)
