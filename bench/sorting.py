@@ -27,7 +27,7 @@ Check = Callable[[], list[SortedPart]]
 
 @dataclass(frozen=True, kw_only=True)
 class Sort(Ingest):
-    """rows: records in the data, which are read by all. ledgers: what the running sample's stages asked of functions."""
+    """rows: records in the data, read by all. ledgers: what the running sample's stages asked of functions."""
 
     sessions: Sessions
     exchange: Any
@@ -140,9 +140,7 @@ def ray_ranges(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     with spans.span("plan"):
         pieces = _pieces(opened[0], job, functions=False)
         read = ray.remote(sorting.read_kept)
-        references = [
-            read.remote((job.access, piece, job.data.columns, job.data.query, job.bad_rows)) for piece in pieces
-        ]
+        references = [read.remote(_work(job, piece)) for piece in pieces]
     with spans.span("read"):
         ray.wait(references, num_returns=len(references), fetch_local=False)
     return _sorted_by_ray(data.from_arrow_refs(references), job, spans)
@@ -155,7 +153,7 @@ def dask_ranges(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     client = opened[0].client
     with spans.span("plan"):
         pieces = _pieces(opened[0], job, functions=False)
-        work = [(job.access, piece, job.data.columns, job.data.query, job.bad_rows) for piece in pieces]
+        work = [_work(job, piece) for piece in pieces]
         futures = client.map(sorting.read_kept_frame, work, pure=False)
     with spans.span("read"):
         wait(futures)
@@ -198,7 +196,7 @@ def _hybrid(
     try:
         with spans.span("read"):
             began_at = time.time()
-            arrivals = stage((job.access, piece, job.data.columns, job.data.query, job.bad_rows) for piece in pieces)
+            arrivals = stage(_work(job, piece) for piece in pieces)
             job.ledgers.append(arrivals.ledger)
             try:
                 references = arrivals.in_order()
@@ -211,6 +209,10 @@ def _hybrid(
     finally:
         with spans.span("clean"):
             clear(exchange)
+
+
+def _work(job: Ingest, piece: ranges.Piece) -> sorting.Work:
+    return job.access, piece, job.data.columns, job.data.query, job.bad_rows
 
 
 def _timeout_s(job: Sort) -> int:

@@ -1,6 +1,7 @@
 """A stage of a Ray or Dask program that runs on functions: a decorator, and native references as results arrive.
 
     with stage.on("dev", "ray") as functions:
+        import ray
 
         @functions(exchange="auto")
         def square(x):
@@ -243,7 +244,7 @@ class Arrivals(Iterator[Any]):
 
     def _take(self) -> None:
         """Wait for any call to end, and hand on all that did."""
-        # Not Lithops's own wait: for each call it sets up a pool of 64 threads, and it puts out the alarm of a deadline.
+        # Not Lithops's own wait: each sets up a pool of 64 threads, and puts out the alarm of a running deadline.
         while not (ended := [f for f in self._running if f.ready or f.success or f.done]):
             time.sleep(_LOOK_S)
         fine: list[tuple[_Try, Report]] = []
@@ -317,7 +318,8 @@ def _report(session: LithopsSession, future: Any) -> Report:
             (MemoryError, "out-of-memory"),
             (TimeoutError, "deadline"),
         )
-        kind = next((kind for known, kind in kinds if isinstance(error, known)), "lost")
+        found: Iterator[functions_side.Kind] = (kind for known, kind in kinds if isinstance(error, known))
+        kind = next(found, "lost")
         began, ended = (future.stats.get(f"worker_{at}_tstamp", 0.0) for at in ("start", "end"))
         return Report(Trace(f"lost:{future.activation_id}", 0, began, ended or began, 0, "none"), kind=kind, text=text)
     finally:
@@ -384,6 +386,9 @@ def on(stack: str, engine: Literal["ray", "dask"]) -> Iterator[Callable[..., Cal
     Its options are those of `Stage`, and `exchange`. On leaving, what results left in the bucket is removed and the
     sessions are closed: have what you need of the references by then. Raises SessionError, EngineError, StackError.
     """
+    if engine == "ray" and "ray" in sys.modules:
+        # Ray reads how to reach a cluster on loopback when it is imported, and the session tells it by the environment.
+        raise EngineError("ray is imported already: import it inside `with stage.on(...)`")
     with command.open_stack(stack, None, None) as sessions:
         cluster, pool = sessions.of(f"{engine}+lithops")
         assert isinstance(pool, LithopsSession)

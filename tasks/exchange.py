@@ -1,12 +1,12 @@
-"""How the result of a function comes to a cluster: with the function's own report, through Redis, or through the bucket.
+"""How the result of a function comes to a cluster: with the function's report, through Redis, or through the bucket.
 
 A value is pickled with its large buffers apart (protocol 5), so that a gigabyte of Arrow or NumPy is never copied into
-one string: a list in Redis has one element per buffer, an object has them one after the other, and readers get views.
+one string: an object has the parts one after the other, a list in Redis has them in chunks, and readers get views.
 """
 
 import pickle
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, Literal
@@ -18,8 +18,11 @@ Way = Literal["store", "s3", "redis"]
 # Below it a result travels in the report: Lithops puts reports of up to 8 KiB in the call's status, which is fetched
 # anyway. A report has some 700 bytes of its own.
 IN_REPORT_BYTES = 6 * 1024
-# One reply of a list longer than this would be held twice by Redis's client while it is read.
+# Measured to and fro on the embedded stack: Redis 0.3 ms for 8 KB and 0.5 s for 100 MB, the bucket 6 ms and 1.9 s. It
+# is faster at any size, but its memory is small: 256 MiB on `dev`.
 IN_REDIS_BYTES = 128 << 20
+# Redis's client reads replies of 4 MiB at 1.6 times the rate of one of 100 MB.
+_CHUNK_BYTES = 4 << 20
 # A payload that nobody fetched must not fill the cache for ever.
 _REDIS_KEPT_S = 3600
 
@@ -56,7 +59,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Payload:
-    """One value on its way. parts: itself, where it is in the report; else `key` names it and `sizes` are its parts'."""
+    """One value on its way. parts: itself, where it is in the report; else `key` names it. sizes: of its parts."""
 
     way: Way
     sizes: tuple[int, ...]
@@ -72,7 +75,7 @@ def hand_over(value: Any, exchange: Exchange) -> Payload:
     """Leave a value for the cluster. A Redis that refuses it for want of room is passed by where the way is `auto`."""
     buffers: list[pickle.PickleBuffer] = []
     head = _pickled(value, buffers)
-    parts = [head, *(buffer.raw() for buffer in buffers)]
+    parts: list[Any] = [head, *(buffer.raw() for buffer in buffers)]
     sizes = tuple(memoryview(part).nbytes for part in parts)
     way = _way(exchange, sum(sizes))
     if way == "store":
@@ -136,8 +139,6 @@ def _client(exchange: Exchange) -> Any:
             ssl_ca_data=at.ca,
             socket_connect_timeout=5,
             socket_timeout=60,
-            # Replies are read in pieces of this size; the default of 64 KiB halves the rate of large ones.
-            socket_read_size=1 << 20,
         )
     return _clients[at]
 
@@ -147,7 +148,7 @@ def _to_redis(exchange: Exchange, key: str, parts: Sequence[Any]) -> bool:
 
     try:
         with _client(exchange).pipeline() as both:  # a transaction: none of it, or all with its expiry
-            both.rpush(key, *parts).expire(key, _REDIS_KEPT_S).execute()
+            both.rpush(key, *_chunks(parts)).expire(key, _REDIS_KEPT_S).execute()
         return True
     except redis.exceptions.OutOfMemoryError:
         if exchange.way == "redis":
@@ -157,18 +158,38 @@ def _to_redis(exchange: Exchange, key: str, parts: Sequence[Any]) -> bool:
         raise ConnectionError(f"redis at {exchange.redis}: {error}") from error
 
 
-def _from_redis(exchange: Exchange, payload: Payload) -> list[bytes]:
+def _from_redis(exchange: Exchange, payload: Payload) -> list[bytes | bytearray]:
     import redis  # noqa: PLC0415
 
     client = _client(exchange)
     try:
-        parts: list[bytes] = client.lrange(payload.key, 0, -1)
-        if not parts:
+        chunks: list[bytes] = client.lrange(payload.key, 0, -1)
+        if not chunks:
             raise PayloadGone(f"redis key {payload.key}: fetched before or expired after {_REDIS_KEPT_S} s")
         client.delete(payload.key)
     except redis.ConnectionError as error:
         raise ConnectionError(f"redis at {exchange.redis}: {error}") from error
-    return parts
+    chunks.reverse()
+    return [_part(chunks, size) for size in payload.sizes]
+
+
+def _chunks(parts: Sequence[Any]) -> Iterator[memoryview]:
+    for part in parts:
+        view = memoryview(part).cast("B")
+        for at in range(0, view.nbytes, _CHUNK_BYTES):
+            yield view[at : at + _CHUNK_BYTES]
+
+
+def _part(chunks: list[bytes], size: int) -> bytes | bytearray:
+    """The next part, from the end of the list, which is emptied: nothing is held twice but a chunk."""
+    if 0 < size <= _CHUNK_BYTES:
+        return chunks.pop()
+    part, at = bytearray(size), 0
+    while at < size:
+        chunk = chunks.pop()
+        part[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return part
 
 
 def _s3(exchange: Exchange) -> Any:

@@ -129,7 +129,8 @@ def _order(columns: list[np.ndarray], key: int) -> np.ndarray:
     """Positions in the total order. Only rows that share their key with a neighbour are compared by other columns."""
     order = np.argsort(-columns[key], kind="stable")
     ranked = columns[key][order]
-    same = np.r_[False, ranked[1:] == ranked[:-1]]
+    same = np.zeros(len(order), bool)
+    same[1:] = ranked[1:] == ranked[:-1]
     tied = same.copy()
     tied[:-1] |= same[1:]
     rows, run = order[tied], np.cumsum(~same)[tied]

@@ -35,7 +35,7 @@ class FunctionLost(StageFailed):
 
 @dataclass(frozen=True)
 class Report:
-    """What a function says at its end: where its result is, or what it raised (as text, and pickled where it can be)."""
+    """What a function says at its end: where its result is, or what it raised: as text, and pickled where it can be."""
 
     trace: Trace
     payload: Payload | None = None

@@ -67,7 +67,7 @@ def sort(
         job = replace(job, rows=command.true_answer(sessions, job).rows)
         truth = sorting.truth(sessions, job)
         run = sorting.SortRun(sessions, job, truth, readers, reader, labels, results, workload="sort", **options)
-        plan = samples.plan(labels, repeats, int(cold))
+        plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         smoked = list(dict.fromkeys(name for _, engine in labels for name in NEEDS[engine]))
         try:
             with progress(len(plan) + len(smoked)) as report:
