@@ -234,6 +234,7 @@ def _cluster_outputs(settings: Settings, size: Size, made: ClusterVms) -> dict[s
         "instanceType": size.instance_type,
         "limitMib": size.limit_mib,
         "limitEnforcedBy": size.enforced_by,
+        "autoscale": _autoscale(settings, size),
     }
 
 
@@ -249,7 +250,13 @@ def _pod_outputs(settings: Settings, size: Size, pod: PodCluster) -> dict[str, A
         "instanceType": size.instance_type,
         "limitMib": size.limit_mib,
         "limitEnforcedBy": "cgroup",
+        "autoscale": _autoscale(settings, size),
     }
+
+
+def _autoscale(settings: Settings, size: Size) -> dict[str, Any] | None:
+    scale = settings.clusters[size.name].autoscale
+    return scale.model_dump(by_alias=True) if scale else None
 
 
 def _kubernetes_outputs(settings: Settings, eks: EksClusters) -> dict[str, Any]:
