@@ -15,6 +15,7 @@ from bench.readers import ranges
 from bench.readers.ingest import Ingest
 from bench.sessions.session import Session, SessionError
 from bench.spans import Spans
+from plan import settings
 from plan.outputs import Outputs
 from plan.settings import SettingsError
 from tasks.answer import Answer, Query
@@ -40,6 +41,14 @@ def told() -> Iterator[None]:
         raise SystemExit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def elsewhere(name: str) -> Outputs | None:
+    """The outputs of a stack whose driver host is to run this; None where it has none, or this is it."""
+    if os.environ.get("BREAKEVEN_OUTPUTS") or settings.load(name, stack.ROOT).driver is None:
+        return None
+    outputs = stack.outputs(name)
+    return outputs if outputs.driver_instance else None
 
 
 def open_stack(name: str, ray_address: str | None, dask_address: str | None) -> Sessions:

@@ -1,6 +1,7 @@
 """Engines by name: what a stack has, and sessions opened once and shared by all engines that need them."""
 
 import difflib
+import os
 import shutil
 import sys
 import tempfile
@@ -11,9 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
+
 import tasks
 from bench import scaling_group
-from bench.sessions.session import Fleet, Scaler, Session, SessionError
+from bench.aws.vm_cluster import VmCluster
+from bench.samples import Sample
+from bench.sessions.session import Fleet, Ready, Scaler, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import Access
 from tasks.trace import Trace
@@ -61,7 +66,9 @@ class Sessions:
         """own: addresses of clusters the user already has, by engine; they take the place of the stack's."""
         self.outputs, self.access, self._own = outputs, access, own
         self._open: dict[str, Session] = {}
+        self._vms: dict[str, VmCluster] = {}
         self.opened_s: dict[str, float] = {}
+        self._started: dict[str, dict[str, float]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
@@ -77,7 +84,11 @@ class Sessions:
         for session in self._open.values():
             with suppress(Exception):  # one that is gone must not keep the others from being closed
                 session.close()
-        self._folder.cleanup()
+        try:
+            for name in list(self._vms):
+                self._down(name)
+        finally:
+            self._folder.cleanup()
 
     def available(self) -> list[str]:
         """Names of all engines this stack has, baselines last."""
@@ -91,8 +102,20 @@ class Sessions:
         return next((c for c in self.outputs.clusters.values() if c.engine == engine), None)
 
     def of(self, engine: str) -> list[Session]:
-        """The sessions that an engine needs, opened if they are not. Raises SessionError, EngineError."""
+        """The sessions that an engine needs, opened if they are not, after clusters on EC2 that it does not need are at
+        zero: nobody pays for two while one works. Raises SessionError, EngineError."""
+        for name in set(self._vms) - set(NEEDS[engine]):
+            self._close(name)
+            self._down(name)
         return [self._session(name) for name in NEEDS[engine]]
+
+    def one_at_a_time(self, plan: Sequence[Sample]) -> list[Sample]:
+        """The plan with all samples of one cluster on EC2 before those of the next: taking turns would bring each up
+        anew for every sample. Unchanged on other platforms."""
+        on_ec2 = {c.engine for c in self.outputs.clusters.values() if c.platform == "ec2"} - set(self._own)
+        needed = [tuple(name for name in NEEDS[sample.engine] if name in on_ec2) for sample in plan]
+        order = list(dict.fromkeys(needed))
+        return [sample for group in order for sample, needs in zip(plan, needed, strict=True) if needs == group]
 
     def started_s(self, needs: Sequence[str]) -> dict[str, float]:
         """Seconds that an embedded stack's parts took: the head or scheduler, then the slowest of its nodes."""
@@ -102,6 +125,8 @@ class Sessions:
             if cluster.engine in needs and cluster.engine not in self._own and name in parts:
                 nodes = [seconds for part, seconds in parts.items() if part.startswith(f"{name}-node-")]
                 found |= {f"start {name}": parts[name], f"start {name} nodes": max(nodes, default=0.0)}
+        for name in needs:
+            found |= {f"start {name} {part}": seconds for part, seconds in self._started.get(name, {}).items()}
         return found
 
     def platform(self, engine: str) -> str:
@@ -157,8 +182,24 @@ class Sessions:
             session = self._start(name)
             self._open[name] = session
             self._check_code(name, session)
-            self.opened_s[name] = time.perf_counter() - began
+            took = time.perf_counter() - began
+            if name in self._vms:
+                self._started[name] = dict(self._vms[name].spent_s)
+            self.opened_s[name] = took - sum(self._started.get(name, {}).values())
         return self._open[name]
+
+    def _close(self, name: str) -> None:
+        session = self._open.pop(name, None)
+        if session:
+            with suppress(Exception):
+                session.close()
+
+    def _down(self, name: str) -> None:
+        """A stack's cluster on EC2 to zero. One that does not go is said at once: it costs money."""
+        try:
+            self._vms.pop(name).down()
+        except SessionError as error:
+            click.echo(f"{name}: {error}", err=True)
 
     def _check_code(self, name: str, session: Session) -> None:
         """See in a worker that it runs the code that was staged."""
@@ -181,6 +222,8 @@ class Sessions:
 
             return LithopsSession(out.functions, self.access, out.working_bucket, self.code)
         cluster = self.cluster(name)
+        if cluster and cluster.platform == "ec2" and name not in self._own:
+            return self._on_vms(name, cluster)
         address = self._own.get(name) or (cluster.address if cluster else None)
         if address is None:
             raise EngineError(f"stack {out.stack!r} has no {name} cluster that is up: scale it up, or leave {name} out")
@@ -194,7 +237,18 @@ class Sessions:
             return KubernetesSession(pods, cluster, out.worker_vcpu, lambda: self._connect(name, address, None, None))
         return self._connect(name, address, secret, scaler)
 
-    def _connect(self, name: str, address: str, secret: str | None, scaler: Scaler | None) -> Session:
+    def _on_vms(self, name: str, cluster: ClusterOutputs) -> Session:
+        """A session on a cluster that is at zero before, and stays up until another engine's turn or the end."""
+        if name == "ray" and self.outputs.driver_instance and "BREAKEVEN_OUTPUTS" not in os.environ:
+            raise SessionError("ray on EC2: a driver has to be in its network: leave out --driver local")
+        if name not in self._vms:
+            self._vms[name] = VmCluster(self.outputs, cluster, Path(self._folder.name) / "secrets" / name)
+        vms, scaler = self._vms[name], scaling_group.of(self.outputs, name)
+        return self._connect(name, *vms.up(), scaler, vms.ready)
+
+    def _connect(
+        self, name: str, address: str, secret: str | None, scaler: Scaler | None, ready: Ready | None = None
+    ) -> Session:
         if name == "ray":
             from bench.sessions.on_ray import RaySession
 
@@ -205,6 +259,7 @@ class Sessions:
                 platform=self.platform(name),
                 worker_vcpu=self.outputs.worker_vcpu,
                 scaler=scaler,
+                ready=ready,
             )
         from bench.sessions.on_dask import DaskSession
 
@@ -215,6 +270,7 @@ class Sessions:
             code_hash=self.code_hash,
             platform=self.platform(name),
             scaler=scaler,
+            ready=ready,
         )
 
 

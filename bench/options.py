@@ -1,10 +1,16 @@
 """The options that all workloads share, defined once."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+
+from bench import command as around
+from bench.aws import remote
+from bench.aws.mailbox import RESULTS
+from bench.stack import ROOT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +31,15 @@ _RUN = (
     ),
     click.option(
         "--timeout", "timeout_s", default=900.0, show_default=True, help="Seconds until a sample is given up."
+    ),
+)
+_DRIVER = (
+    click.option(
+        "--driver",
+        default="region",
+        show_default=True,
+        type=click.Choice(["region", "local"]),
+        help="Where this program runs: on the stack's driver host if it has one, or here.",
     ),
 )
 _DATA = (
@@ -48,8 +63,26 @@ _DATA = (
 
 
 def run_options(command: F) -> F:
-    """Stack, engines, samples, own clusters, results."""
-    return _decorated(command, _RUN)
+    """Stack, engines, samples, own clusters, results, and where the program runs."""
+    return _decorated(in_region(command), _RUN)
+
+
+def in_region(command: F) -> F:
+    """Adds --driver; where the stack has a driver host, the whole command line runs there unless it says `local`."""
+
+    @functools.wraps(command)
+    def where(*, driver: str, **options: Any) -> Any:
+        own = options.get("ray_address") or options.get("dask_address")
+        if driver == "region" and not own:
+            with around.told():
+                if outputs := around.elsewhere(options["stack"]):
+                    # The last of an option that comes twice counts: there, `local` is the driver host.
+                    there = [*remote.workload(ROOT), "--driver", "local"]
+                    there += ["--results", RESULTS] if "results" in options else []
+                    raise SystemExit(remote.run(outputs, there, options.get("results", Path(RESULTS)), root=ROOT))
+        return command(**options)
+
+    return _decorated(cast(F, where), _DRIVER)
 
 
 def data_options(command: F) -> F:

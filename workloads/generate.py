@@ -5,6 +5,7 @@ import time
 import click
 
 from bench import command
+from bench.options import in_region
 from bench.progress import progress
 from tasks import manifest
 from tasks.answer import Query
@@ -12,6 +13,7 @@ from tasks.store_sales import GB_BYTES, plan_files
 
 
 @click.command(epilog="Example: python workloads/generate.py --stack dev --gb 0.4 --files 8")
+@in_region
 @click.option("--stack", default="dev", show_default=True, help="The stack whose bucket is written to.")
 @click.option("--gb", default=0.4, show_default=True, type=float, help="Size in units of 2**30 bytes.")
 @click.option("--files", default=8, show_default=True, type=click.IntRange(1), help="Number of files.")

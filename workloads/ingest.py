@@ -52,7 +52,7 @@ def ingest(
         job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib, bad_rows)
         truth = command.true_answer(sessions, job)
         run = Run(sessions, job, truth, READERS[reader], reader, labels, results, workload="ingest", **options)
-        plan = samples.plan(labels, repeats, int(cold))
+        plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         try:
             with progress(len(plan)) as report:
                 run.take(plan, report)

@@ -103,7 +103,7 @@ def palette(
             after, settle_s, timeout_s,
         )  # fmt: skip
         log = Log(sessions, results, "palette")
-        plan = samples.plan(labels, repeats, int(cold))
+        plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         try:
             with progress(len(plan) + len(labels)) as report:
                 for label, engine in labels:

@@ -1,1 +1,1 @@
-"""What the harness does on an AWS stack: clusters of virtual machines scaled for a session, the driver in the region."""
+"""The harness on an AWS stack: clusters on EC2 scaled for a session, and the driver in the region."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from bench.aws import vm_cluster
 from bench.aws.driven import STOP_GRACE_S
@@ -58,20 +58,24 @@ def run(
     key, body = bundle(root, outputs)
     s3.put_object(Bucket=bucket, Key=key, Body=body)
     mailbox = Mailbox(s3, bucket, prefix)
-    command = _send(ssm, str(outputs.driver_instance), script(outputs, key, prefix, run_id, arguments, poll_s))
-    say(f"driver host {outputs.driver_instance}: run {run_id}\n")
-    follow = _Follow(ssm, command, str(outputs.driver_instance), mailbox, results, say, poll_s)
+    text = script(outputs, key, prefix, run_id, arguments, poll_s)
+    instance, command = str(outputs.driver_instance), None
+    follow = _Follow(ssm, instance, mailbox, results, say, poll_s)
     try:
+        command = follow.command = _send(ssm, instance, text)
+        say(f"driver host {instance}: run {run_id}\n")
         return follow.until_end()
     except KeyboardInterrupt:
-        say("stopping the remote run; its clusters go to zero first\n")
-        mailbox.stop()
-        with suppress(SessionError):
-            follow.until_end(STOP_GRACE_S)
+        mailbox.stop()  # heeded also by a run that begins only now
+        if command:
+            say("stopping the remote run; its clusters go to zero first\n")
+            with suppress(SessionError):
+                follow.until_end(STOP_GRACE_S)
         raise
     finally:
-        with suppress(ClientError, BotoCoreError):
-            ssm.cancel_command(CommandId=command, InstanceIds=[outputs.driver_instance])
+        if command:
+            with suppress(ClientError, BotoCoreError):
+                ssm.cancel_command(CommandId=command, InstanceIds=[instance])
         if left := vm_cluster.zero(outputs):
             say(f"groups at zero, asked for from here: {', '.join(left)}\n")
 
@@ -81,9 +85,19 @@ def script(
 ) -> str:
     """What the host runs as root: a container of the workers' image that fetches the code and drives the workload."""
     bucket, region = str(outputs.working_bucket), outputs.region
-    driven = ["-m", "bench.aws.driven", "--bucket", bucket, "--prefix", prefix, "--region", region, "--every", every_s]
-    # `--driver local` there is here; the last of an option that comes twice is the one that counts.
-    driven += ["--", *arguments, "--driver", "local", "--results", RESULTS]
+    driven: list[object] = [
+        "-m",
+        "bench.aws.driven",
+        "--bucket",
+        bucket,
+        "--prefix",
+        prefix,
+        "--region",
+        region,
+        "--every",
+        every_s,
+    ]
+    driven += ["--", *arguments]
     inside = "\n".join(
         [
             "set -eu",
@@ -100,7 +114,7 @@ def script(
         "PYTHONPATH": "/work",
         "PYTHONUNBUFFERED": "1",
     }
-    # The host's network: its addresses are Ray's; its metadata answers no farther hop. Its shared memory: Ray's objects.
+    # The host's network, whose addresses are Ray's and whose metadata answers no farther hop; its memory, for objects.
     docker = ["docker", "run", "--rm", "--init", "--name", f"driver-{run_id}", "--network", "host", "--ipc", "host"]
     docker += [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
     docker += ["--stop-timeout", str(int(STOP_GRACE_S)), "--workdir", "/work"]
@@ -144,14 +158,13 @@ class _Follow:
     def __init__(
         self,
         ssm: Any,
-        command: str,
         instance: str,
         mailbox: Mailbox,
         results: Path,
         say: Callable[[str], None],
         poll_s: float,
     ):
-        self._ssm, self._command, self._instance = ssm, command, instance
+        self._ssm, self._instance, self.command = ssm, instance, ""
         self._mailbox, self._results, self._say, self._poll_s = mailbox, results, say, poll_s
         self._heard = time.monotonic()
 
@@ -159,11 +172,16 @@ class _Follow:
         """The exit code. Raises SessionError where it ended without one, or at the deadline."""
         until, ended = time.monotonic() + deadline_s, False
         while time.monotonic() < until:
-            for name, body in self._mailbox.receive():
-                self._heard = time.monotonic()
-                if name == EXIT:
-                    return int(body)
-                self._take(name, body)
+            try:
+                for name, body in self._mailbox.receive():
+                    self._heard = time.monotonic()
+                    if name == EXIT:
+                        return int(body)
+                    self._take(name, body)
+            except HTTPClientError as error:  # this side's line, not the run
+                self._say(f"no answer from the bucket, trying on: {error}\n")
+                time.sleep(_LOOK_S)
+                continue
             if ended:
                 raise SessionError(f"the run on {self._instance} ended without a word: {self._why()}")
             if time.monotonic() - self._heard > _LOOK_S:
@@ -187,7 +205,7 @@ class _Follow:
 
     def _invocation(self) -> dict[str, Any]:
         with suppress(ClientError):  # not there yet, right after it was sent
-            return dict(self._ssm.get_command_invocation(CommandId=self._command, InstanceId=self._instance))
+            return dict(self._ssm.get_command_invocation(CommandId=self.command, InstanceId=self._instance))
         return {}
 
     def _why(self) -> str:

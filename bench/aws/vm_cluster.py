@@ -1,5 +1,6 @@
 """A stack's cluster on EC2 while a session uses it: head before workers, everything at zero after."""
 
+import itertools
 import json
 import socket
 import statistics
@@ -31,7 +32,9 @@ class VmCluster:
 
     def __init__(self, outputs: Outputs, cluster: ClusterOutputs, folder: Path):
         if not (cluster.group and cluster.head_group and cluster.secret_at):
-            raise SessionError(f"stack {outputs.stack!r}: its {cluster.engine} cluster names no groups: `pulumi up` anew")
+            raise SessionError(
+                f"stack {outputs.stack!r}: its {cluster.engine} cluster names no groups: `pulumi up` anew"
+            )
         self._outputs, self._cluster, self._folder = outputs, cluster, folder
         self.spent_s: dict[str, float] = {}
         """Seconds until the head answered, and from then until all workers had joined; empty where it was up."""
@@ -54,7 +57,9 @@ class VmCluster:
             self._ask(str(self._cluster.group), self._nodes)
         port = PORTS[self._cluster.engine]
         if not answers(host, port, began + deadline_s):
-            raise SessionError(f"{self._cluster.head_group}: {host}:{port} silent {deadline_s:.0f} s on; {self._look()}")
+            raise SessionError(
+                f"{self._cluster.head_group}: {host}:{port} silent {deadline_s:.0f} s on; {self._look()}"
+            )
         if not was_up:
             self.spent_s = {"head": time.monotonic() - began}
         if self._cluster.engine == "dask":
@@ -66,7 +71,7 @@ class VmCluster:
         return f"{host}:{port}", token
 
     def ready(self, fleet: Callable[[], Fleet], deadline_s: float = UP_DEADLINE_S) -> None:
-        """Wait until the engine counts every worker. Raises SessionError with how many of how many, and where to look."""
+        """Wait until the engine counts every worker. Raises SessionError: how many of how many, and where to look."""
         began = time.monotonic()
         while (found := fleet().workers) < self._workers:
             if time.monotonic() - began > deadline_s:
@@ -103,7 +108,9 @@ class VmCluster:
         until = time.monotonic() + deadline_s
         while there := [instance for group in groups for instance in self._instances(group)]:
             if time.monotonic() > until:
-                raise SessionError(f"{' and '.join(groups)}: {len(there)} instances {deadline_s:.0f} s after zero: {there}")
+                raise SessionError(
+                    f"{' and '.join(groups)}: {len(there)} instances {deadline_s:.0f} s after zero: {there}"
+                )
             time.sleep(_POLL_S)
 
     def _leave(self) -> None:
@@ -174,7 +181,7 @@ def answers(host: str, port: int, until: float) -> bool:
 def between(lines: Iterable[str]) -> list[tuple[str, float]]:
     """(phase, seconds since the stamp before it) of a boot log's lines, in the order of time."""
     stamps = sorted((float(stamp["at"]), str(stamp["phase"])) for stamp in map(json.loads, lines))
-    return [(phase, at - before) for (before, _), (at, phase) in zip(stamps, stamps[1:], strict=False)]
+    return [(phase, at - before) for (before, _), (at, phase) in itertools.pairwise(stamps)]
 
 
 def _client(service: str, outputs: Outputs) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, Scaler, SessionError
+from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError
 from tasks.trace import traced
 
 _TIMEOUT_S = 60
@@ -18,7 +18,15 @@ class DaskSession:
     keeps_workers = True
 
     def __init__(
-        self, address: str, tls_at: str | None, *, code: Path, code_hash: str, platform: str, scaler: Scaler | None
+        self,
+        address: str,
+        tls_at: str | None,
+        *,
+        code: Path,
+        code_hash: str,
+        platform: str,
+        scaler: Scaler | None,
+        ready: Ready | None = None,
     ):
         import dask.dataframe  # noqa: F401  a second that belongs to opening a session, not to the first run
         from distributed import Client, Security
@@ -32,7 +40,13 @@ class DaskSession:
             self.client = Client(address, security=security, timeout=10)
         except OSError as error:
             raise SessionError(f"dask at {address} does not answer: {error}") from error
-        self._ship(code, code_hash)
+        try:
+            if ready:
+                ready(self.fleet)
+            self._ship(code, code_hash)
+        except BaseException:
+            self.close()
+            raise
 
     def _ship(self, code: Path, code_hash: str) -> None:
         """Give workers this code, unless they have it. Other code that they imported goes only with their process.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, Scaler, SessionError
+from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError
 from tasks.trace import traced
 
 
@@ -25,6 +25,7 @@ class RaySession:
         platform: str,
         worker_vcpu: int,
         scaler: Scaler | None,
+        ready: Ready | None = None,
     ):
         self.platform, self._address, self._code = platform, address, code
         self._vcpu, self._scaler = worker_vcpu, scaler
@@ -36,6 +37,12 @@ class RaySession:
             # resolve_ip_for_localhost). The variable's name is of the systems for which Ray does so by itself.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         self._connect()
+        if ready:
+            try:
+                ready(self.fleet)
+            except BaseException:
+                self.close()
+                raise
 
     def _connect(self) -> None:
         import ray

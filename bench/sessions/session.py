@@ -9,6 +9,8 @@ from tasks.trace import Trace
 Args = tuple[Any, ...]
 Scaler = Callable[[int, int | None], None]
 """Brings a stack's cluster to so many nodes of so many slots (None: as declared)."""
+Ready = Callable[[Callable[[], "Fleet"]], None]
+"""Given how an engine counts its workers: returns when they are all there, or raises SessionError."""
 
 
 class SessionError(RuntimeError):
