@@ -1,0 +1,155 @@
+"""A cluster on EC2 comes up head first, goes down in reverse, and says what is missing."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from bench.aws import vm_cluster
+from bench.aws.vm_cluster import VmCluster, between, zero
+from bench.engines import Sessions
+from bench.samples import plan
+from bench.sessions.session import Fleet, SessionError
+from plan.outputs import Outputs
+from tasks.objects import Access
+
+HEAD, WORKERS = "bench-32-dask-head", "bench-32-dask-workers"
+
+
+@pytest.fixture
+def asked(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Every change of a group, in order, as it goes out to moto."""
+    calls: list[tuple[str, int]] = []
+    make = vm_cluster._client
+
+    def client(service: str, of: Outputs) -> Any:
+        made = make(service, of)
+        if service == "autoscaling":
+            made.meta.events.register(
+                "provide-client-params.auto-scaling.SetDesiredCapacity",
+                lambda params, **_: calls.append((params["AutoScalingGroupName"], params["DesiredCapacity"])),
+            )
+        return made
+
+    monkeypatch.setattr(vm_cluster, "_client", client)
+    monkeypatch.setattr(vm_cluster, "_POLL_S", 0.01)
+    # moto's instances answer on no port: whether one listens is what `answers` sees, and it has a test of its own.
+    monkeypatch.setattr(vm_cluster, "answers", lambda *_: True)
+    return calls
+
+
+def dask(outputs: Outputs, folder: Path) -> VmCluster:
+    return VmCluster(outputs, outputs.clusters["dask"], folder)
+
+
+def test_head_before_workers_and_down_in_reverse(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    cluster = dask(outputs, tmp_path / "s")
+    address, secret = cluster.up()
+    reservations = boto3.client("ec2").describe_instances(
+        Filters=[{"Name": "tag:aws:autoscaling:groupName", "Values": [HEAD]}]
+    )["Reservations"]
+    assert address == f"tls://{reservations[0]['Instances'][0]['PrivateIpAddress']}:8786"
+    assert secret == str(tmp_path / "s")
+    cluster.ready(lambda: Fleet(6, 1.0, None))
+    assert set(cluster.spent_s) == {"head", "nodes"}
+    cluster.down()
+    assert asked == [(HEAD, 1), (WORKERS, 3), (WORKERS, 0), (HEAD, 0)]
+
+
+def test_secrets_are_files_that_only_this_user_reads(outputs: Outputs, tmp_path: Path) -> None:
+    folder = vm_cluster.fetch_secret(outputs, "breakeven/dask", tmp_path / "s")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "ca.pem": "a",
+        "cert.pem": "b",
+        "key.pem": "c",
+    }
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert vm_cluster.fetch_secret(outputs, "breakeven/ray", tmp_path / "r").joinpath("token").read_text() == "t0ken"
+
+
+def test_workers_that_do_not_come_are_counted_and_the_boot_log_named(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    cluster = dask(outputs, tmp_path)
+    cluster.up()
+    with pytest.raises(SessionError, match=r"5 of 6 workers joined .*3 of 3 instances.*s3://working/boot/bench-32/"):
+        cluster.ready(lambda: Fleet(5, 1.0, None), deadline_s=0.02)
+
+
+def test_a_silent_head_is_named(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vm_cluster, "answers", lambda *_: False)
+    with pytest.raises(SessionError, match=r"dask-head: .*:8786 silent 5 s on; see s3://working/boot/"):
+        dask(outputs, tmp_path).up(deadline_s=5)
+
+
+@pytest.mark.parametrize("error", [SessionError("no"), KeyboardInterrupt()])
+def test_a_session_that_does_not_open_leaves_nothing_running(
+    outputs: Outputs, asked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Sessions, "_connect", refuse)
+    with pytest.raises(type(error)), Sessions(outputs, Access(), {}) as sessions:
+        sessions.of("dask")
+    assert asked[-2:] == [(WORKERS, 0), (HEAD, 0)]
+    assert zero(outputs) == []
+
+
+def test_the_next_engine_finds_the_others_cluster_at_zero(
+    outputs: Outputs, asked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stub:
+        def close(self) -> None: ...
+
+    def opened(sessions: Sessions, name: str) -> Stub:
+        if name == "dask":
+            sessions._vms[name] = VmCluster(outputs, outputs.clusters[name], Path("unused"))
+        sessions._open[name] = Stub()  # type: ignore[assignment]
+        return Stub()
+
+    monkeypatch.setattr(Sessions, "_session", opened)
+    with Sessions(outputs, Access(), {}) as sessions:
+        sessions.of("dask+lithops")
+        assert asked == []
+        sessions.of("arrow")
+        assert asked == [(WORKERS, 0), (HEAD, 0)]
+
+
+def test_samples_of_one_cluster_follow_each_other(outputs: Outputs) -> None:
+    """Taking turns would bring a cluster up anew for every sample; on other platforms turns are what is wanted."""
+    turns = plan([(name, name) for name in ("ray", "dask", "ray+lithops")], 1, 1)
+    with Sessions(outputs, Access(), {}) as sessions:
+        ordered = sessions.one_at_a_time(turns)
+    with Sessions(outputs.model_copy(update={"clusters": {}}), Access(), {}) as elsewhere:
+        assert elsewhere.one_at_a_time(turns) == turns
+    assert [sample.engine for sample in ordered] == ["ray", "ray+lithops"] * 4 + ["dask"] * 4
+
+
+def test_zero_ends_what_a_lost_driver_left_and_says_so(outputs: Outputs, asked: list[tuple[str, int]]) -> None:
+    scaling = boto3.client("autoscaling")
+    for group, nodes in ((HEAD, 1), (WORKERS, 2)):
+        scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=nodes)
+    assert zero(outputs) == [WORKERS, HEAD]
+    assert zero(outputs) == []
+
+
+def test_boot_phases_are_what_hosts_published(outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path) -> None:
+    cluster = dask(outputs, tmp_path)
+    cluster.up()
+    stamps = b'{"phase": "kernel", "at": 10.0}\n{"phase": "docker", "at": 14.5}\n{"phase": "engine", "at": 20.0}\n'
+    for instance in cluster._instances(WORKERS)[:2]:
+        boto3.client("s3").put_object(Bucket="working", Key=f"boot/bench-32/{instance}.jsonl", Body=stamps)
+    assert cluster.boot_phases_s() == {"docker": 4.5, "engine": 5.5}
+    assert between([]) == []
+
+
+def test_a_port_that_nobody_holds_is_silent() -> None:
+    assert not vm_cluster.answers("127.0.0.1", 1, vm_cluster.time.monotonic() + 0.05)
