@@ -318,8 +318,8 @@ def _report(session: LithopsSession, future: Any) -> Report:
             (MemoryError, "out-of-memory"),
             (TimeoutError, "deadline"),
         )
-        found: Iterator[functions_side.Kind] = (kind for known, kind in kinds if isinstance(error, known))
-        kind = next(found, "lost")
+        found = (name for known, name in kinds if isinstance(error, known))
+        kind: functions_side.Kind = next(found, "lost")
         began, ended = (future.stats.get(f"worker_{at}_tstamp", 0.0) for at in ("start", "end"))
         return Report(Trace(f"lost:{future.activation_id}", 0, began, ended or began, 0, "none"), kind=kind, text=text)
     finally:
