@@ -30,8 +30,9 @@ class S3:
             str(Path(sysconfig.get_path("scripts")) / "rclone"), "serve", "s3", str(place.data),
             "--addr", f"{LOOPBACK}:{port}",
             "--config", "/dev/null",  # the user's own remotes are none of ours
-            # Not 0s: each folder's clean-up timer then fires without a pause, and under load no request gets its lock.
-            "--vfs-cache-mode", "off", "--dir-cache-time", "1s", "--poll-interval", "0",
+            # Long: once a folder is forgotten, rclone reads each of its files whole for their ETags again. Nothing but
+            # this server changes the folder while it runs.
+            "--vfs-cache-mode", "off", "--dir-cache-time", "24h", "--poll-interval", "0",
         ]  # fmt: skip
         endpoint = f"http://{LOOPBACK}:{port}"
 
