@@ -69,6 +69,7 @@ class Sessions:
         self._vms: dict[str, VmCluster] = {}
         self.opened_s: dict[str, float] = {}
         self._started: dict[str, dict[str, float]] = {}
+        self._booted: dict[str, dict[str, float]] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
@@ -129,6 +130,10 @@ class Sessions:
             found |= {f"start {name} {part}": seconds for part, seconds in self._started.get(name, {}).items()}
         return found
 
+    def booted_s(self, needs: Sequence[str]) -> dict[str, float]:
+        """How long each step of the workers' boot took on EC2, as medians over the hosts' own stamps."""
+        return {phase: seconds for name in needs for phase, seconds in self._booted.get(name, {}).items()}
+
     def platform(self, engine: str) -> str:
         """The platform an engine runs on, without opening it."""
         first = NEEDS[engine][0]
@@ -185,6 +190,8 @@ class Sessions:
             took = time.perf_counter() - began
             if name in self._vms:
                 self._started[name] = dict(self._vms[name].spent_s)
+                for phase, seconds in self._vms[name].boot_phases_s().items() if self._started[name] else ():
+                    self._booted.setdefault(name, {})[f"boot_{phase}_s"] = round(seconds, 3)
             self.opened_s[name] = took - sum(self._started.get(name, {}).values())
         return self._open[name]
 
@@ -239,8 +246,8 @@ class Sessions:
 
     def _on_vms(self, name: str, cluster: ClusterOutputs) -> Session:
         """A session on a cluster that is at zero before, and stays up until another engine's turn or the end."""
-        if name == "ray" and self.outputs.driver_instance and "BREAKEVEN_OUTPUTS" not in os.environ:
-            raise SessionError("ray on EC2: a driver has to be in its network: leave out --driver local")
+        if self.outputs.driver_instance and "BREAKEVEN_OUTPUTS" not in os.environ:
+            raise SessionError(f"{name} on EC2 answers only inside the stack's network: leave out --driver local")
         if name not in self._vms:
             self._vms[name] = VmCluster(self.outputs, cluster, Path(self._folder.name) / "secrets" / name)
         vms, scaler = self._vms[name], scaling_group.of(self.outputs, name)

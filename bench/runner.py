@@ -78,7 +78,7 @@ class Run:
             phases |= self.sessions.started_s(needs)
             sample = samples.Sample(label, engine, "none", 0)
             row = self._row(sample, metric="startup_s", value=sum(phases.values()), phases=phases)
-            self.add(row)
+            self.add(replace_row(row, parameters=row.parameters | self.sessions.booted_s(needs)))
 
     def _sample(self, sample: samples.Sample) -> Row:
         at, spans = datetime.now(UTC), Spans()

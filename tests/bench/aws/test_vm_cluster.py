@@ -97,6 +97,7 @@ def test_a_session_that_does_not_open_leaves_nothing_running(
         raise error
 
     monkeypatch.setattr(Sessions, "_connect", refuse)
+    monkeypatch.setenv("BREAKEVEN_OUTPUTS", "on the driver host")
     with pytest.raises(type(error)), Sessions(outputs, Access(), {}) as sessions:
         sessions.of("dask")
     assert asked[-2:] == [(WORKERS, 0), (HEAD, 0)]
@@ -121,6 +122,14 @@ def test_the_next_engine_finds_the_others_cluster_at_zero(
         assert asked == []
         sessions.of("arrow")
         assert asked == [(WORKERS, 0), (HEAD, 0)]
+
+
+def test_from_outside_a_cluster_is_refused_before_it_costs_anything(
+    outputs: Outputs, asked: list[tuple[str, int]]
+) -> None:
+    with pytest.raises(SessionError, match="leave out --driver local"), Sessions(outputs, Access(), {}) as sessions:
+        sessions.of("ray")
+    assert asked == []
 
 
 def test_samples_of_one_cluster_follow_each_other(outputs: Outputs) -> None:

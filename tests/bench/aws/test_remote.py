@@ -1,0 +1,210 @@
+"""A run on the driver host: the command that the host gets is run here, by a real shell and real processes, with a
+`docker` on its path that runs what is inside in the scratch folder it was given; all it says goes through moto's S3."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from bench.aws import remote
+from bench.aws.mailbox import Mailbox
+from bench.sessions.session import SessionError
+from plan.outputs import Outputs
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKERS = "bench-32-ray-workers"
+
+# Takes the flags that the driver's container gets, and runs its command as that container would.
+DOCKER = """#!/usr/bin/env bash
+set -eu
+shift # run
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --env) export "${2?}"; shift 2 ;;
+    --volume) cd "${2%%:*}"; shift 2 ;;
+    --rm|--init) shift ;;
+    --*) shift 2 ;;
+    *) break ;;
+  esac
+done
+export PYTHONPATH=$PWD HOME=$PWD
+shift # image
+exec "$@"
+"""
+
+WORKLOAD = """
+import pathlib, sys, time, bench.stack
+assert str(pathlib.Path.cwd()) in bench.stack.__file__, bench.stack.__file__
+stack = bench.stack.outputs("bench-32")
+rows = pathlib.Path("results", stack.stack, "run.jsonl")
+rows.parent.mkdir(parents=True)
+rows.write_text('{"n": 1}\\n')
+print("1/2", *sys.argv[1:])
+if "--endless" in sys.argv:
+    import boto3
+    boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName="GROUP", DesiredCapacity=2)
+    print("waiting")
+    try:
+        while True:
+            time.sleep(60)
+    except KeyboardInterrupt:
+        print("closed in order")
+        raise SystemExit(130)
+with rows.open("a") as more:
+    more.write('{"n": 2}\\n')
+raise SystemExit(3)
+""".replace("GROUP", WORKERS)
+
+
+class Host:
+    """Session Manager's three calls over a shell of this machine."""
+
+    def __init__(self, folder: Path):
+        self._bin, self._folder = folder / "bin", folder
+        self._bin.mkdir()
+        for name, text in {
+            "docker": DOCKER,
+            "cloud-init": "#!/bin/sh\n",
+            "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+        }.items():
+            (self._bin / name).write_text(text)
+            (self._bin / name).chmod(0o755)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.cancelled: list[str] = []
+        self.refusals = 0
+
+    def send_command(self, *, InstanceIds: list[str], DocumentName: str, Parameters: Any, Comment: str) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise ClientError(
+                {"Error": {"Code": "InvalidInstanceId", "Message": "not in a valid state"}}, "SendCommand"
+            )
+        assert DocumentName == "AWS-RunShellScript"
+        (text,) = Parameters["commands"]
+        self.process = subprocess.Popen(
+            ["bash", "-c", text],
+            env={
+                **os.environ,
+                "PATH": f"{self._bin}:{os.environ['PATH']}",
+                "BREAKEVEN_DRIVER_DIR": str(self._folder),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(self._folder / "stderr").open("wb"),
+        )
+        return {"Command": {"CommandId": "c-1"}}
+
+    def get_command_invocation(self, *, CommandId: str, InstanceId: str) -> Any:
+        assert self.process is not None
+        if self.process.poll() is None:
+            return {"Status": "InProgress"}
+        said = (self._folder / "stderr").read_text()
+        return {"Status": "Failed", "StatusDetails": "Failed", "StandardErrorContent": said}
+
+    def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
+        self.cancelled.append(CommandId)
+
+
+def capacity(group: str) -> int:
+    answer = boto3.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    return int(answer["AutoScalingGroups"][0]["DesiredCapacity"])
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The project's packages, with a workload of the test's own."""
+    root = tmp_path / "checkout"
+    (root / "workloads").mkdir(parents=True)
+    for name in ("bench", "catalog", "plan", "tasks", "requirements.txt", "Pulumi.bench-32.yaml"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "workloads" / "probe.py").write_text(WORKLOAD)
+    return root
+
+
+def drive(host: Host, outputs: Outputs, checkout: Path, *options: str, **kwargs: Any) -> int:
+    return remote.run(
+        outputs,
+        ["workloads/probe.py", "--stack", "bench-32", *options],
+        checkout.parent / "results",
+        root=checkout,
+        ssm=host,
+        poll_s=0.05,
+        **kwargs,
+    )
+
+
+def test_progress_rows_and_exit_code_come_back(outputs: Outputs, checkout: Path, tmp_path: Path) -> None:
+    host, said = Host(tmp_path), list[str]()
+    host.refusals = 1  # an agent that has not called yet
+    rows = tmp_path / "results" / "bench-32" / "run.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text('{"n": 0}\n')
+    remote_poll, remote._POLL_S = remote._POLL_S, 0.01
+    try:
+        assert drive(host, outputs, checkout, "--data", "s3://b/it's here", say=said.append) == 3
+    finally:
+        remote._POLL_S = remote_poll
+    assert "1/2 --stack bench-32 --data s3://b/it's here\n" in "".join(said)
+    assert rows.read_text() == '{"n": 0}\n{"n": 1}\n{"n": 2}\n'
+    assert host.process is not None
+    assert host.process.wait(timeout=20) == 3
+    assert not list(tmp_path.glob("breakeven-*")), "the host keeps nothing of a run"
+
+
+def test_ctrl_c_stops_the_remote_run_and_waits_until_it_says_so(
+    outputs: Outputs, checkout: Path, tmp_path: Path
+) -> None:
+    host, said = Host(tmp_path), list[str]()
+
+    def interrupted(text: str) -> None:
+        said.append(text)
+        if text.endswith("waiting\n"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(host, outputs, checkout, "--endless", say=interrupted)
+    assert "closed in order" in "".join(said)
+    assert f"groups at zero: {WORKERS}" in "".join(said), "the remote run itself ends what its workload left"
+    assert capacity(WORKERS) == 0
+    assert host.cancelled == ["c-1"]
+    assert host.process is not None
+    assert host.process.wait(timeout=20) == 130
+
+
+def test_a_host_that_cannot_begin_says_why(
+    outputs: Outputs, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path)
+    (tmp_path / "bin" / "docker").write_text("#!/bin/sh\necho no such image >&2\nexit 125\n")
+    monkeypatch.setattr(remote, "_LOOK_S", 0.2)
+    boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName=WORKERS, DesiredCapacity=1)
+    said = list[str]()
+    with pytest.raises(SessionError, match=r"i-0driver ended without a word: Failed; no such image"):
+        drive(host, outputs, checkout, say=said.append)
+    assert capacity(WORKERS) == 0
+    assert f"groups at zero, asked for from here: {WORKERS}" in "".join(said)
+
+
+def test_the_command_is_a_shell_script_without_secrets(outputs: Outputs) -> None:
+    text = remote.script(outputs, "driver/k.tar.gz", "driver/runs/r/", "r", ["workloads/ingest.py"])
+    assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+    assert "t0ken" not in text
+
+
+def test_a_reader_who_comes_late_misses_nothing(outputs: Outputs) -> None:
+    s3 = boto3.client("s3")
+    writer, reader = Mailbox(s3, "working", "m/"), Mailbox(s3, "working", "m/")
+    said = [("log", b"%d" % number) for number in range(12)]
+    for name, body in said[:11]:
+        writer.send(name, body)
+    assert not reader.stopped()
+    reader.stop()
+    assert writer.stopped()
+    assert list(reader.receive()) == said[:11]
+    writer.send(*said[11])
+    assert list(reader.receive()) == said[11:]

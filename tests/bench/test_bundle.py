@@ -1,0 +1,80 @@
+"""What goes to a driver elsewhere: equal content under an equal name, nothing private, everything it imports."""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from bench.bundle import CODE, PACKAGES, bundle, pins
+from plan.outputs import Outputs
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUTS = Outputs(stack="bench-32", program="bench", region="us-east-1", worker_memory_mib=4096, worker_vcpu=1)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for part in CODE:
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.py").write_text(f"# {part}")
+    (tmp_path / "Pulumi.bench-32.yaml").write_text("config: {}")
+    (tmp_path / "requirements.txt").write_text((ROOT / "requirements.txt").read_text())
+    return tmp_path
+
+
+def names(body: bytes) -> set[str]:
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        return set(archive.getnames())
+
+
+def test_what_a_run_leaves_changes_neither_name_nor_content(checkout: Path) -> None:
+    before = bundle(checkout, OUTPUTS)
+    for left in (
+        *("results/bench-32/a.jsonl", ".breakeven/dev/keys.json", ".env", "workloads/__pycache__/a.pyc"),
+        *("bench/key.pem", "bench/.env", "bench/__pycache__/x.py", "workloads/token", "Pulumi.other.yaml"),
+    ):
+        path = checkout / left
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("secret")
+    (checkout / "bench" / "a.py").touch()
+    assert bundle(checkout, OUTPUTS) == before
+    kept = {"Pulumi.bench-32.yaml", "outputs.json", "driver-requirements.txt", *(f"{part}/a.py" for part in CODE)}
+    assert names(before[1]) == kept
+
+
+def test_other_code_or_outputs_have_another_name(checkout: Path) -> None:
+    before = bundle(checkout, OUTPUTS)[0]
+    assert bundle(checkout, OUTPUTS.model_copy(update={"region": "eu-west-1"}))[0] != before
+    (checkout / "tasks" / "a.py").write_text("# other")
+    assert bundle(checkout, OUTPUTS)[0] != before
+
+
+def test_pins_keep_their_hashes_and_a_missing_one_is_named() -> None:
+    ours = (ROOT / "requirements.txt").read_text()
+    found = pins(ours)
+    assert set(re.findall(r"^([\w-]+)==", found, flags=re.MULTILINE)) == set(PACKAGES)
+    assert found.count("--hash=sha256:") > len(PACKAGES)
+    with pytest.raises(ValueError, match="scipy"):
+        pins(re.sub(r"^scipy==", "sci-py==", ours, flags=re.MULTILINE))
+
+
+def test_image_and_bundle_together_hold_what_the_workloads_import() -> None:
+    """Fails when a workload's import adds a package that neither the workers' image nor PACKAGES has."""
+    modules = [f"workloads.{path.stem}" for path in (ROOT / "workloads").glob("*.py") if path.stem != "__init__"]
+    asked = (
+        f"import sys, importlib, importlib.metadata as m\n[importlib.import_module(n) for n in {modules}]\n"
+        "import bench.aws.driven\n"
+        "of = m.packages_distributions()\n"
+        "print(*{d.lower().replace('_', '-') for n in list(sys.modules) for d in of.get(n.split('.')[0], [])})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    image = re.findall(r"^([\w.-]+)==", (ROOT / "runtimes/cluster/requirements.txt").read_text(), flags=re.MULTILINE)
+    missing = set(done.stdout.split()) - set(image) - set(PACKAGES) - {"breakeven", "pip", "setuptools"}
+    assert not missing
