@@ -76,8 +76,10 @@ class DaskSession:
 
         futures = self.client.map(traced, [(function, item) for item in items], pure=False)
         index = {future.key: number for number, future in enumerate(futures)}
-        for future, result in as_completed(futures, with_results=True):
-            yield Done(index[future.key], *result)
+        # What has ended is fetched together: as_completed's own `with_results` asks once for each.
+        for ended in as_completed(futures).batches():
+            for future, result in zip(ended, self.client.gather(ended), strict=True):
+                yield Done(index[future.key], *result)
 
     def recycle(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)

@@ -73,9 +73,12 @@ class RaySession:
 
         running = {self._remote.remote((function, item)): index for index, item in enumerate(items)}
         while running:
-            ready, _ = ray.wait(list(running), num_returns=1, fetch_local=False)
-            for reference in ready:
-                yield Done(running.pop(reference), *ray.get(reference))
+            # All that is ready at once: a wait and a get for each result take longer than a small task.
+            waiting = list(running)
+            ray.wait(waiting, num_returns=1, fetch_local=False)
+            ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
+            for reference, answer in zip(ready, ray.get(ready), strict=True):
+                yield Done(running.pop(reference), *answer)
 
     def recycle(self) -> None:
         self.close()
