@@ -67,6 +67,7 @@ class Sessions:
         self.outputs, self.access, self._own = outputs, access, own
         self._open: dict[str, Session] = {}
         self._vms: dict[str, VmCluster] = {}
+        self._refused: dict[str, str] = {}
         self.opened_s: dict[str, float] = {}
         self._started: dict[str, dict[str, float]] = {}
         self._booted: dict[str, dict[str, float]] = {}
@@ -248,10 +249,18 @@ class Sessions:
         """A session on a cluster that is at zero before, and stays up until another engine's turn or the end."""
         if self.outputs.driver_instance and "BREAKEVEN_OUTPUTS" not in os.environ:
             raise SessionError(f"{name} on EC2 answers only inside the stack's network: leave out --driver local")
+        if name in self._refused:
+            raise SessionError(f"not tried again in this run: {self._refused[name]}")
         if name not in self._vms:
             self._vms[name] = VmCluster(self.outputs, cluster, Path(self._folder.name) / "secrets" / name)
         vms, scaler = self._vms[name], scaling_group.of(self.outputs, name)
-        return self._connect(name, *vms.up(), scaler, vms.ready)
+        try:
+            return self._connect(name, *vms.up(), scaler, vms.ready)
+        except Exception as error:
+            # Each sample that tried again would pay for minutes of waiting.
+            self._refused[name] = str(error)
+            self._down(name)
+            raise
 
     def _connect(
         self, name: str, address: str, secret: str | None, scaler: Scaler | None, ready: Ready | None = None

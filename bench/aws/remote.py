@@ -19,6 +19,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from bench import machine
 from bench.aws import vm_cluster
 from bench.aws.driven import STOP_GRACE_S
 from bench.aws.mailbox import EXIT, LOG, RESULTS, Mailbox
@@ -58,7 +59,7 @@ def run(
     key, body = bundle(root, outputs)
     s3.put_object(Bucket=bucket, Key=key, Body=body)
     mailbox = Mailbox(s3, bucket, prefix)
-    text = script(outputs, key, prefix, run_id, arguments, poll_s)
+    text = script(outputs, key, prefix, run_id, arguments, poll_s, machine.commit(root))
     instance, command = str(outputs.driver_instance), None
     follow = _Follow(ssm, instance, mailbox, results, say, poll_s)
     try:
@@ -81,7 +82,13 @@ def run(
 
 
 def script(
-    outputs: Outputs, key: str, prefix: str, run_id: str, arguments: Sequence[str], every_s: float = _POLL_S
+    outputs: Outputs,
+    key: str,
+    prefix: str,
+    run_id: str,
+    arguments: Sequence[str],
+    every_s: float = _POLL_S,
+    commit: str | None = None,
 ) -> str:
     """What the host runs as root: a container of the workers' image that fetches the code and drives the workload."""
     bucket, region = str(outputs.working_bucket), outputs.region
@@ -108,6 +115,7 @@ def script(
     )
     environment = {
         "AWS_DEFAULT_REGION": region,
+        "BREAKEVEN_COMMIT": commit or "",
         "BREAKEVEN_OUTPUTS": OUTPUTS_FILE,
         "COLUMNS": str(shutil.get_terminal_size((120, 40)).columns),
         "HOME": "/work",

@@ -18,8 +18,9 @@ from bench.aws.ray_member import RayMember
 from bench.sessions.session import Fleet, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 
-UP_DEADLINE_S = 900.0
-"""An instance answers after one to two minutes; a type that is short in its zone comes late or never."""
+UP_DEADLINE_S = 780.0
+"""From the first request until all workers joined: an instance answers after one to two minutes; a type that is short
+in its zone comes late or never. Below a sample's own time-out, which would not say how many are missing."""
 DOWN_DEADLINE_S = 600.0
 PORTS = {"ray": 6379, "dask": 8786}  # runtimes/cluster/boot-ray-head.sh, boot-dask-scheduler.sh
 
@@ -40,6 +41,7 @@ class VmCluster:
         """Seconds until the head answered, and from then until all workers had joined; empty where it was up."""
         self._scaling = _client("autoscaling", outputs)
         self._member: RayMember | None = None
+        self._began = time.monotonic()
         slots, least = cluster.slots_per_node, cluster.autoscale.min_workers if cluster.autoscale else None
         # Where the engine's autoscaler moves the group, a session waits for its least and leaves the rest to it.
         self._nodes = cluster.nodes if least is None else -(-least // slots)
@@ -48,7 +50,7 @@ class VmCluster:
     def up(self, deadline_s: float = UP_DEADLINE_S) -> tuple[str, str]:
         """Ask for the head, then at once for the workers, which boot beside it and wait for it; return when it answers:
         the engine's address, and the file (Ray) or folder (Dask) of its secret. Raises SessionError at the deadline."""
-        began = time.monotonic()
+        self._began = began = time.monotonic()
         was_up = self._desired(str(self._cluster.head_group)) == 1
         self._ask(str(self._cluster.head_group), 1)
         secret = fetch_secret(self._outputs, str(self._cluster.secret_at), self._folder)
@@ -71,10 +73,11 @@ class VmCluster:
         return f"{host}:{port}", token
 
     def ready(self, fleet: Callable[[], Fleet], deadline_s: float = UP_DEADLINE_S) -> None:
-        """Wait until the engine counts every worker. Raises SessionError: how many of how many, and where to look."""
+        """Wait until the engine counts every worker, `deadline_s` from `up` at most. Raises SessionError: how many of
+        how many, and where to look."""
         began = time.monotonic()
         while (found := fleet().workers) < self._workers:
-            if time.monotonic() - began > deadline_s:
+            if time.monotonic() - self._began > deadline_s:
                 listed = len(self._instances(str(self._cluster.group)))
                 raise SessionError(
                     f"{self._cluster.group}: {found} of {self._workers} workers joined in {deadline_s:.0f} s, "

@@ -78,7 +78,7 @@ def test_workers_that_do_not_come_are_counted_and_the_boot_log_named(
     cluster = dask(outputs, tmp_path)
     cluster.up()
     with pytest.raises(SessionError, match=r"5 of 6 workers joined .*3 of 3 instances.*s3://working/boot/bench-32/"):
-        cluster.ready(lambda: Fleet(5, 1.0, None), deadline_s=0.02)
+        cluster.ready(lambda: Fleet(5, 1.0, None), deadline_s=0)
 
 
 def test_a_silent_head_is_named(
@@ -121,6 +121,19 @@ def test_the_next_engine_finds_the_others_cluster_at_zero(
         sessions.of("dask+lithops")
         assert asked == []
         sessions.of("arrow")
+        assert asked == [(WORKERS, 0), (HEAD, 0)]
+
+
+def test_a_cluster_that_did_not_come_is_not_waited_for_again(
+    outputs: Outputs, asked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every sample of the run would otherwise pay for the same minutes."""
+    monkeypatch.setenv("BREAKEVEN_OUTPUTS", "on the driver host")
+    monkeypatch.setattr(VmCluster, "up", lambda *_: (_ for _ in ()).throw(SessionError("3 of 6")))
+    with Sessions(outputs, Access(), {}) as sessions:
+        for _ in range(2):
+            with pytest.raises(SessionError, match="3 of 6"):
+                sessions.of("dask")
         assert asked == [(WORKERS, 0), (HEAD, 0)]
 
 
