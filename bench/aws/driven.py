@@ -19,6 +19,7 @@ import click
 
 from bench.aws import vm_cluster
 from bench.aws.mailbox import EXIT, LOG, RESULTS, Mailbox
+from bench.aws.vm_cluster import PATIENT
 from plan.outputs import Outputs
 
 EVERY_S = 2.0
@@ -92,7 +93,8 @@ def _send(mailbox: Mailbox, tails: dict[str, Tail], *, last: bool) -> None:
 def cli(bucket: str, prefix: str, region: str, every_s: float, command: tuple[str, ...]) -> None:
     """Run a workload and send what it says to the bucket."""
     outputs = Outputs.model_validate_json(Path(os.environ["BREAKEVEN_OUTPUTS"]).read_text())
-    mailbox = Mailbox(boto3.client("s3", region_name=region), bucket, prefix)
+    # A bucket that is slow for a minute must not end the run.
+    mailbox = Mailbox(boto3.client("s3", region_name=region, config=PATIENT), bucket, prefix)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `docker stop`: what is paid for ends all the same
     raise SystemExit(drive(list(command), mailbox, outputs, every_s))
 

@@ -25,7 +25,7 @@ DOWN_DEADLINE_S = 600.0
 PORTS = {"ray": 6379, "dask": 8786}  # runtimes/cluster/boot-ray-head.sh, boot-dask-scheduler.sh
 
 _POLL_S = 2.0
-_PATIENT = Config(retries={"mode": "standard", "max_attempts": 8})
+PATIENT = Config(retries={"mode": "standard", "max_attempts": 8})
 
 
 class VmCluster:
@@ -189,7 +189,7 @@ def between(lines: Iterable[str]) -> list[tuple[str, float]]:
 
 def _client(service: str, outputs: Outputs) -> Any:
     make: Any = boto3.client  # its types are by literal names
-    return make(service, region_name=outputs.region, config=_PATIENT)
+    return make(service, region_name=outputs.region, config=PATIENT)
 
 
 def _described(scaling: Any, group: str) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """A run on the driver host: the command that the host gets is run here, by a real shell and real processes, with a
 `docker` on its path that runs what is inside in the scratch folder it was given; all it says goes through moto's S3."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,7 @@ class Host:
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            start_new_session=True,
             stderr=(self._folder / "stderr").open("wb"),
         )
         return {"Command": {"CommandId": "c-1"}}
@@ -108,6 +112,17 @@ class Host:
 
     def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
         self.cancelled.append(CommandId)
+
+
+@pytest.fixture
+def host(outputs: Outputs, tmp_path: Path) -> Iterator[Host]:
+    """Also after a failure nothing of a run is left: the driving process ends its workload on SIGTERM."""
+    made = Host(tmp_path)
+    yield made
+    if made.process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(made.process.pid, signal.SIGTERM)
+        made.process.wait(timeout=60)
 
 
 def capacity(group: str) -> int:
@@ -138,8 +153,8 @@ def drive(host: Host, outputs: Outputs, checkout: Path, *options: str, **kwargs:
     )
 
 
-def test_progress_rows_and_exit_code_come_back(outputs: Outputs, checkout: Path, tmp_path: Path) -> None:
-    host, said = Host(tmp_path), list[str]()
+def test_progress_rows_and_exit_code_come_back(host: Host, outputs: Outputs, checkout: Path, tmp_path: Path) -> None:
+    said = list[str]()
     host.refusals = 1  # an agent that has not called yet
     rows = tmp_path / "results" / "bench-32" / "run.jsonl"
     rows.parent.mkdir(parents=True)
@@ -157,9 +172,9 @@ def test_progress_rows_and_exit_code_come_back(outputs: Outputs, checkout: Path,
 
 
 def test_ctrl_c_stops_the_remote_run_and_waits_until_it_says_so(
-    outputs: Outputs, checkout: Path, tmp_path: Path
+    host: Host, outputs: Outputs, checkout: Path, tmp_path: Path
 ) -> None:
-    host, said = Host(tmp_path), list[str]()
+    said = list[str]()
 
     def interrupted(text: str) -> None:
         said.append(text)
@@ -177,9 +192,8 @@ def test_ctrl_c_stops_the_remote_run_and_waits_until_it_says_so(
 
 
 def test_a_host_that_cannot_begin_says_why(
-    outputs: Outputs, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, outputs: Outputs, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = Host(tmp_path)
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\necho no such image >&2\nexit 125\n")
     monkeypatch.setattr(remote, "_LOOK_S", 0.2)
     boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName=WORKERS, DesiredCapacity=1)
