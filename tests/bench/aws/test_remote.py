@@ -1,7 +1,6 @@
 """A run on the driver host: the command that the host gets is run here, by a real shell and real processes, with a
 `docker` on its path that runs what is inside in the scratch folder it was given; all it says goes through moto's S3."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -119,10 +119,12 @@ def host(outputs: Outputs, tmp_path: Path) -> Iterator[Host]:
     """Also after a failure nothing of a run is left: the driving process ends its workload on SIGTERM."""
     made = Host(tmp_path)
     yield made
-    if made.process is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(made.process.pid, signal.SIGTERM)
-        made.process.wait(timeout=60)
+    if made.process is not None and made.process.poll() is None:
+        family = psutil.Process(made.process.pid).children(recursive=True)
+        os.killpg(made.process.pid, signal.SIGTERM)
+        for left in psutil.wait_procs(family, timeout=20)[1]:
+            left.kill()
+        made.process.wait(timeout=20)
 
 
 def capacity(group: str) -> int:
