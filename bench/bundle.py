@@ -15,11 +15,11 @@ from plan.outputs import Outputs
 CODE = ("bench", "catalog", "plan", "tasks", "workloads")
 OUTPUTS_FILE = "outputs.json"
 PINS_FILE = "driver-requirements.txt"
-# pydantic, rich and scipy with what they need; a test holds the list to what the workloads import.
+# pydantic, rich, scipy and simpy with what they need; a test holds the list to what the workloads import.
 PACKAGES = (
     *("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
     *("markdown-it-py", "mdurl", "pygments", "rich"),
-    "scipy",
+    *("scipy", "simpy"),
 )
 _KINDS = {".css", ".csv", ".j2", ".js", ".json", ".py"}
 
@@ -30,7 +30,7 @@ FETCH = (
     "tarfile.open(fileobj=io.BytesIO(body)).extractall('.', filter='data')"
 )
 INSTALL = (
-    "python -c 'import pydantic, rich, scipy' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check "
+    "python -c 'import pydantic, rich, scipy, simpy' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check "
     f"--no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
 )
 
