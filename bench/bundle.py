@@ -30,8 +30,8 @@ FETCH = (
     "tarfile.open(fileobj=io.BytesIO(body)).extractall('.', filter='data')"
 )
 INSTALL = (
-    "python -c 'import pydantic, rich, scipy, simpy' 2>/dev/null || python -m pip install --quiet --disable-pip-version-check "
-    f"--no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
+    "python -c 'import pydantic, rich, scipy, simpy' 2>/dev/null || python -m pip install --quiet "
+    f"--disable-pip-version-check --no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
 )
 
 
