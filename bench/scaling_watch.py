@@ -83,6 +83,11 @@ class Recorder:
         """The latest look."""
         return self._seen[-1][1]
 
+    def shrunk(self) -> bool:
+        """Whether fewer workers were ready at some look than at one before it."""
+        ready = [step.ready for _, step in self._seen]
+        return any(later < max(ready[: at + 1]) for at, later in enumerate(ready))
+
     def steps(self, done: Sequence[Done] = ()) -> list[Step]:
         """All looks, with the workers that were busy by the traces of `done`."""
         busy = busy_at([at for at, _ in self._seen], done)
