@@ -15,7 +15,12 @@ from bench.readers import ranges
 from bench.readers.ingest import Ingest
 from bench.sessions.session import Session, SessionError
 from bench.spans import Spans
+from catalog.instances import UnknownInstanceTypeError
+from catalog.prices import PriceError
 from plan import settings
+from plan.billing import ClockBackwards
+from plan.estimate import BudgetExceeded
+from plan.estimate.parameters import ParameterMissing
 from plan.outputs import Outputs
 from plan.settings import SettingsError
 from tasks.answer import Answer, Query
@@ -25,6 +30,7 @@ from tasks.objects import EndpointFailed, NoData
 _TOLD = (
     *(stack.StackError, SettingsError, EngineError, SessionError, dataset.DataError),
     *(NoData, EndpointFailed, OtherData, Incomplete, BotoCoreError),
+    *(BudgetExceeded, PriceError, ParameterMissing, UnknownInstanceTypeError, ClockBackwards),
 )
 
 

@@ -32,7 +32,7 @@ class Dataset:
 
 def find(access: Access, found: Outputs, uri: str | None, query: Query) -> Dataset:
     """The data at `uri`, or what was generated last in the stack's bucket. Raises DataError, StackError."""
-    place = uri or _generated_last(access, found)
+    place = uri or generated_last(access, found)
     objects = tuple(list_objects(access, place))
     columns = header(access, objects)
     if columns and query.column not in columns:
@@ -44,7 +44,8 @@ def find(access: Access, found: Outputs, uri: str | None, query: Query) -> Datas
     return Dataset(place, objects, columns, query, truth)
 
 
-def _generated_last(access: Access, found: Outputs) -> str:
+def generated_last(access: Access, found: Outputs) -> str:
+    """Address of the newest data in the stack's bucket. Raises DataError, StackError."""
     if found.data_bucket is None:
         raise StackError(f"stack {found.stack!r} has no data bucket: name the data with --data")
     client, suffix = s3_client(access), "/_manifest.json"

@@ -92,6 +92,11 @@ class Sessions:
         finally:
             self._folder.cleanup()
 
+    @property
+    def owned(self) -> bool:
+        """True where a cluster of the user's own takes the place of one of the stack's."""
+        return bool(self._own)
+
     def available(self) -> list[str]:
         """Names of all engines this stack has, baselines last."""
         has = {"process", *self._own, *(c.engine for c in self.outputs.clusters.values())}

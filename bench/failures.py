@@ -13,8 +13,13 @@ class Deadline(Exception):
     """A run was not done within the time allowed."""
 
 
+class OverBudget(Deadline):
+    """A run was cancelled, because it had spent what was left of the stack's budget."""
+
+
 _BY_TYPE: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (KeyboardInterrupt, "interrupted"),
+    (OverBudget, "over-budget"),
     (Deadline, "deadline"),
     (Unequal, "unequal"),
     (ObjectGone, "object-gone"),

@@ -27,6 +27,9 @@ _RUN = (
     click.option("--ray-address", metavar="HOST:PORT", help="A Ray cluster of your own instead of the stack's."),
     click.option("--dask-address", metavar="URL", help="A Dask scheduler of your own instead of the stack's."),
     click.option(
+        "--estimate", is_flag=True, help="Say what it would take and cost, and run nothing; the stack need not be up."
+    ),
+    click.option(
         "--results", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for rows."
     ),
     click.option(
@@ -45,6 +48,9 @@ _DRIVER = (
 _DATA = (
     click.option(
         "--data", "uri", metavar="URI", help="s3://bucket/prefix or a folder. Default: what was generated last."
+    ),
+    click.option(
+        "--gb", type=click.FloatRange(min=0, min_open=True), help="With --estimate: size of the data in 2**30 bytes."
     ),
     click.option("--column", default="ss_net_profit", show_default=True, help="The numeric column to query."),
     click.option("--above", default=5000.0, show_default=True, help="Keep values greater than this."),
@@ -73,7 +79,7 @@ def in_region(command: F) -> F:
     @functools.wraps(command)
     def where(*, driver: str, **options: Any) -> Any:
         own = options.get("ray_address") or options.get("dask_address")
-        if driver == "region" and not own:
+        if driver == "region" and not own and not options.get("estimate"):
             with around.told():
                 if outputs := around.elsewhere(options["stack"]):
                     # The last of an option that comes twice counts: there, `local` is the driver host.

@@ -23,6 +23,7 @@ FailureKind = Literal[
     "worker-lost",  # a worker died and the engine's own retry did not save the run
     "out-of-memory",  # a worker was ended for its memory
     "deadline",  # not done within the time allowed
+    "over-budget",  # cancelled, because the money left of the stack's budget was spent
     "interrupted",  # Ctrl-C
     "not-cold",  # dropped: asked for cold, but a worker was not new
     "unequal",  # dropped: workers differ from what the stack declares

@@ -1,18 +1,16 @@
 """Takes samples: cold first, interleaved, each checked against the true answer, each a row as soon as it ends."""
 
-import signal
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from bench import machine, rows, samples
+from bench.budget import Guard
 from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, check_seen
-from bench.failures import Deadline, failure_of
+from bench.failures import failure_of
 from bench.progress import Report
 from bench.readers.ingest import Ingest, Outcome, Read
 from bench.rows import Billed, Data, Failure, Row, Workers
@@ -36,6 +34,7 @@ class Run:
     allow_unequal: bool
     timeout_s: float
     workload: str
+    guard: Guard = field(default_factory=Guard)
     run_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}")
     seen: samples.Seen = field(default_factory=samples.Seen)
     rows: list[Row] = field(default_factory=list)
@@ -46,7 +45,8 @@ class Run:
         return self.results / self.sessions.outputs.stack / f"{self.run_id}.jsonl"
 
     def take(self, plan: Sequence[samples.Sample], report: Report) -> None:
-        """Take all samples. A failure is a row and the next engine still runs; Ctrl-C is a row and ends it."""
+        """Take all samples. A failure is a row and the next engine still runs; Ctrl-C, or a budget spent, is a row and
+        ends it."""
         current = None
         try:
             for current in plan:
@@ -56,6 +56,8 @@ class Run:
                 report.end(_line(row))
                 if row.failure and row.failure.kind == "interrupted":
                     raise KeyboardInterrupt
+                if self.guard.over:
+                    return
         except KeyboardInterrupt:
             last = self.rows[-1].failure if self.rows else None
             if current and not (last and last.kind == "interrupted"):  # it came between two samples
@@ -67,6 +69,11 @@ class Run:
         """Append one row to the file, and keep it for the table."""
         rows.append(self.path, row)
         self.rows.append(row)
+
+    def finish(self) -> None:
+        """Rows of start-up, and of the estimates beside what was measured."""
+        self.start_up()
+        self.guard.keep(self.rows, self.path)
 
     def start_up(self) -> None:
         """One row per engine with the seconds its parts took to start and its session to open."""
@@ -84,7 +91,7 @@ class Run:
         at, spans = datetime.now(UTC), Spans()
         row = self._row(sample, at=at)
         try:
-            with deadline(self.timeout_s):
+            with self.guard.watched(sample.engine, self.timeout_s):
                 opened = self._ready(sample)
                 at_epoch = datetime.now(UTC)
                 began = time.perf_counter()
@@ -95,7 +102,9 @@ class Run:
             failure = failure_of(error, self.sessions.access, self.sessions.outputs.working_bucket)
             return replace_row(row, status="failed", failure=failure, phases=spans.seconds)
         row = replace_row(row, at=at_epoch.isoformat(), value=value, phases=spans.seconds)
-        return self._judged(sample, row, outcome, opened)
+        row = self._judged(sample, row, outcome, opened)
+        self.guard.used(row.billed)
+        return row
 
     def _ready(self, sample: samples.Sample) -> list[Session]:
         """Sessions opened, equal to what is declared, and recycled for a cold sample. None of it is timed."""
@@ -177,6 +186,7 @@ class Run:
             function_s=function_s,
             function_gb_s=function_s * memory_gb,
             function_requests=len(outcome.functions),
+            s3_gets=outcome.s3_gets,
             bytes_read=int(outcome.notes.get("bytes_read") or self.job.data.size_bytes),
         )
 
@@ -206,22 +216,6 @@ class Run:
 def replace_row(row: Row, **fields: object) -> Row:
     """The row with other fields, checked again."""
     return Row.model_validate({**dict(row), **fields})
-
-
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise Deadline in the main thread when `seconds` are over; blocking calls are interrupted as by Ctrl-C."""
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise Deadline(f"not done after {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _condition(sample: samples.Sample) -> str:

@@ -46,9 +46,9 @@ def groups(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     return found
 
 
-def best_baseline(rows: Sequence[Row]) -> float | None:
-    """The lowest warm median of a baseline, cold where none is warm, in seconds."""
-    for condition in ("warm", "cold"):
+def best_baseline(rows: Sequence[Row], wanted: str = "warm") -> float | None:
+    """The lowest median of a baseline in the wanted condition, in the other where none ran in it, in seconds."""
+    for condition in (wanted, *(other for other in ("warm", "cold") if other != wanted)):
         medians = [
             estimate(values).median
             for (_, at), group in groups(rows).items()
@@ -61,7 +61,6 @@ def best_baseline(rows: Sequence[Row]) -> float | None:
 
 def table(rows: Sequence[Row], priced: Priced) -> Table:
     """One line per label and condition. `answer` is `equal` only if every run of the line gave the true answer."""
-    baseline = best_baseline(rows)
     start_up = {row.label: row.value for row in rows if row.metric == "startup_s"}
     dates: set[date] = set()
     lines = []
@@ -71,6 +70,7 @@ def table(rows: Sequence[Row], priced: Priced) -> Table:
         size = group[0].data.size_bytes / GB if group[0].data else 0.0
         cost = [money for row in group if row.status == "ok" and (money := priced(row))]
         dates |= {day for _, day in cost}
+        baseline = best_baseline(rows, condition)
         started = start_up.get(label)
         lines.append(
             (

@@ -70,13 +70,17 @@ class SliceAnswer:
 
 @dataclass(frozen=True)
 class PartialAnswer:
-    """What one task found. Seconds: from the task's start to the first byte, waiting for bytes, and parsing."""
+    """What one task found. Seconds: from the task's start to the first byte, waiting for bytes, and parsing.
+
+    requests: ranged reads, retries not among them.
+    """
 
     slices: tuple[SliceAnswer, ...]
     bytes_read: int
     first_byte_s: float
     read_s: float
     parse_s: float
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def read(
         bad = reader.bad
         answers.append(SliceAnswer(part, reader.first, reader.end, found, bad.count, tuple(bad.examples)))
     parse_s = time.perf_counter() - before - clock.read_s
-    return PartialAnswer(tuple(answers), clock.bytes_read, clock.first_byte_s, clock.read_s, parse_s)
+    return PartialAnswer(tuple(answers), clock.bytes_read, clock.first_byte_s, clock.read_s, parse_s, clock.requests)
 
 
 def combine(partials: Iterable[PartialAnswer], query: Query) -> Result:

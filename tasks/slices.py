@@ -57,12 +57,13 @@ class Bad:
 
 @dataclass
 class Clock:
-    """Bytes and seconds of one task."""
+    """Bytes, seconds and requests of one task; each read that is timed is one request."""
 
     started: float = field(default_factory=time.perf_counter)
     first_byte_s: float = 0.0
     read_s: float = 0.0
     bytes_read: int = 0
+    requests: int = 0
 
     def timed(self, read: Callable[[], bytes]) -> bytes:
         before = time.perf_counter()
@@ -72,6 +73,7 @@ class Clock:
             self.first_byte_s = after - self.started
         self.read_s += after - before
         self.bytes_read += len(data)
+        self.requests += 1
         return data
 
 

@@ -3,13 +3,15 @@
 Every engine answers the same query: how many values of a column are above a bound, their exact sum, the largest ten.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from bench import command, dataset, samples
+from bench import budget, command, dataset, forecast, samples
+from bench.forecast import GB, Asked
 from bench.options import data_options, run_options
 from bench.progress import progress
 from bench.readers import hybrid, native, ranges
@@ -36,28 +38,36 @@ def ingest(
     column: str,
     above: float,
     decimals: int,
+    gb: float | None,
     repeats: int,
     cold: bool,
     bad_rows: BadRows,
     ray_address: str | None,
     dask_address: str | None,
     results: Path,
+    estimate: bool,
     **options: Any,
 ) -> None:
     """Read CSV on every engine of a stack, check that all answer alike, and say how long each took."""
+    asked = Asked(stack, "ingest", engines, repeats, cold, results, reader, uri, gb)
+    if estimate:
+        with command.told():
+            return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         labels = command.asked(sessions, engines)
         data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        guard = budget.begin(sessions, labels, replace(asked, gb=data.size_bytes / GB))
         bucket = sessions.outputs.working_bucket
         job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib, bad_rows)
         truth = command.true_answer(sessions, job)
-        run = Run(sessions, job, truth, READERS[reader], reader, labels, results, workload="ingest", **options)
+        options |= {"workload": "ingest", "guard": guard}
+        run = Run(sessions, job, truth, READERS[reader], reader, labels, results, **options)
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         try:
             with progress(len(plan)) as report:
                 run.take(plan, report)
         finally:
-            run.start_up()
+            run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):

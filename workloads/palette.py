@@ -13,14 +13,15 @@ from typing import Any
 import click
 from rich.table import Table
 
-from bench import autoscale, command, images, samples
+from bench import autoscale, budget, command, forecast, images, samples
 from bench.autoscale import Bounds, Ran
+from bench.budget import Guard
 from bench.dataset import DataError
 from bench.failures import failure_of
+from bench.forecast import Asked
 from bench.options import run_options
 from bench.progress import progress
 from bench.rows import Billed, Data, Failure, Row, Workers
-from bench.runner import deadline
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.sessions.session import Session
@@ -43,6 +44,7 @@ class Job:
     after: int
     settle_s: float
     timeout_s: float
+    guard: Guard
 
     @property
     def answer(self) -> str:
@@ -79,6 +81,7 @@ def palette(
     ray_address: str | None,
     dask_address: str | None,
     results: Path,
+    estimate: bool,
     timeout_s: float,
     count: int,
     folder: Path | None,
@@ -89,9 +92,14 @@ def palette(
     **_: Any,
 ) -> None:
     """Extract palettes on every engine of a stack, and record its workers and images over time."""
+    asked = Asked(stack, "palette", engines, repeats, cold, results, items=count)
+    if estimate:
+        with command.told():
+            return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         has = [engine for engine in ENGINES[:3] if engine in sessions.available()]
         labels = command.asked(sessions, engines or ",".join(has))
+        guard = budget.begin(sessions, labels, asked)
         bucket = sessions.outputs.data_bucket
         if bucket is None:
             raise DataError(f"stack {stack!r} has no data bucket for the images: give a stack that has one")
@@ -100,7 +108,7 @@ def palette(
         sizes = {"lithops": function_chunk}
         job = Job(
             sessions.access, found, found.work(count), truth, {engine: sizes.get(engine, chunk) for engine in ENGINES},
-            after, settle_s, timeout_s,
+            after, settle_s, timeout_s, guard,
         )  # fmt: skip
         log = Log(sessions, results, "palette")
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
@@ -112,7 +120,10 @@ def palette(
                 for sample in plan:
                     report.begin(f"{sample.label} {sample.condition} {sample.repeat + 1}")
                     report.end(take(log, job, sample))
+                    if guard.over:
+                        break
         finally:
+            guard.keep(log.rows, log.path)
             printed().print(_table(log.rows))
             click.echo(f"rows: {log.path}", err=True)
         if log.failed:
@@ -125,7 +136,7 @@ def take(log: Log, job: Job, sample: samples.Sample) -> str:
     fields: dict[str, Any] = {"condition": sample.condition, "repeat": sample.repeat, "data": job.data}
     fields["parameters"] = {"images": len(job.work), "chunk": job.chunk[engine]}
     try:
-        with deadline(job.timeout_s):
+        with job.guard.watched(engine, job.timeout_s):
             (session,) = sessions.of(engine)
             if sample.condition == "cold" and session.keeps_workers:
                 session.recycle()
@@ -154,6 +165,7 @@ def _rows(
     wrong = answer != job.answer
     failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}") if wrong else None
     billed = _billed(session.engine, ran, log)
+    job.guard.used(billed)
     log.add(engine, label, "run_s", ran.run_s, answer=answer, failure=failure, billed=billed, **fields)
     for uri, times in Counter(one.uri for one in ran.results if one.failed).items():
         why = next(one.failed for one in ran.results if one.uri == uri and one.failed)

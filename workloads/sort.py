@@ -10,8 +10,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import command, dataset, samples, sorting
+from bench import budget, command, dataset, forecast, samples, sorting
 from bench.engines import NEEDS, EngineError
+from bench.forecast import GB, Asked
 from bench.options import data_options, run_options
 from bench.progress import progress
 from bench.scaling_rows import Log
@@ -42,15 +43,21 @@ def sort(
     above: float,
     decimals: int,
     bad_rows: BadRows,
+    gb: float | None,
     repeats: int,
     cold: bool,
     ray_address: str | None,
     dask_address: str | None,
     results: Path,
+    estimate: bool,
     exchange: str,
     **options: Any,
 ) -> None:
     """Read, filter and sort on clusters alone and with functions; check that all hold the same rows in one order."""
+    asked = Asked(stack, "sort", engines, repeats, cold, results, reader, uri, gb)
+    if estimate:
+        with command.told():
+            return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         readers = sorting.READERS[reader]
         has = [name for name in sessions.available() if name in readers]
@@ -58,6 +65,7 @@ def sort(
         if other := [label for label, engine in labels if engine not in readers]:
             raise EngineError(f"found {', '.join(other)}, wanted clusters and hybrids: {', '.join(readers)}")
         data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        guard = budget.begin(sessions, labels, replace(asked, gb=data.size_bytes / GB))
         job = sorting.Sort(
             *(sessions.access, data, None, sessions.outputs.worker_memory_mib, bad_rows),
             sessions=sessions,
@@ -66,7 +74,8 @@ def sort(
         )
         job = replace(job, rows=command.true_answer(sessions, job).rows)
         truth = sorting.truth(sessions, job)
-        run = sorting.SortRun(sessions, job, truth, readers, reader, labels, results, workload="sort", **options)
+        options |= {"workload": "sort", "guard": guard}
+        run = sorting.SortRun(sessions, job, truth, readers, reader, labels, results, **options)
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         smoked = list(dict.fromkeys(name for _, engine in labels for name in NEEDS[engine]))
         try:
@@ -76,7 +85,7 @@ def sort(
                     report.end(smoke(log, sessions.of(name)[0], name))
                 run.take(plan, report)
         finally:
-            run.start_up()
+            run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):

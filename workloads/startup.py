@@ -11,12 +11,13 @@ from typing import Any
 import click
 from rich.table import Table
 
-from bench import command
+from bench import budget, command, forecast
+from bench.budget import Guard
 from bench.failures import failure_of
+from bench.forecast import Asked
 from bench.options import run_options
 from bench.progress import Report, progress
 from bench.rows import Workers
-from bench.runner import deadline
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.scaling_startup import Loaded, load
@@ -51,23 +52,29 @@ def startup(
     ray_address: str | None,
     dask_address: str | None,
     results: Path,
+    estimate: bool,
     timeout_s: float,
     workers: list[int],
     slots: list[int],
     **_: Any,
 ) -> None:
     """Load clusters of several sizes from nothing; say when the first, half, 90 % and all workers had run a task."""
+    asked = Asked(stack, "startup", engines, repeats, True, results, workers=tuple(workers))
+    if estimate:
+        with command.told():
+            return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         log = Log(sessions, results, "startup")
         wanted = engines or ",".join(e for e in ("ray", "dask", "lithops") if e in sessions.available())
         shapes = [(n, s) for n in workers for s in slots if n % s == 0]
         labels = command.asked(sessions, wanted)
+        guard = budget.begin(sessions, labels, asked)
+        options: dict[str, Any] = {"repeats": repeats, "timeout_s": timeout_s}
         try:
             with progress(len(labels) * (1 + repeats * len(shapes))) as report:
                 for label, engine in labels:
-                    _engine(
-                        log, label, engine=engine, shapes=shapes, repeats=repeats, timeout_s=timeout_s, report=report
-                    )
+                    if not guard.over:
+                        _engine(log, label, engine=engine, shapes=shapes, **options, report=report, guard=guard)
         finally:
             printed().print(_table(log))
             click.echo(f"rows: {log.path}", err=True)
@@ -84,6 +91,7 @@ def _engine(
     repeats: int,
     timeout_s: float,
     report: Report,
+    guard: Guard,
 ) -> None:
     sessions = log.sessions
     (session,) = sessions.of(engine)
@@ -97,7 +105,10 @@ def _engine(
         for repeat in range(repeats):
             for count, slots in own:
                 report.begin(f"{label}: {count} workers, {slots} of a node")
-                report.end(_sample(log, session, label, count=count, slots=slots, repeat=repeat, timeout_s=timeout_s))
+                shape = {"count": count, "slots": slots, "repeat": repeat}
+                report.end(_sample(log, session, label, **shape, timeout_s=timeout_s, guard=guard))
+                if guard.over:
+                    return
     finally:
         if cluster:
             session.scale(cluster.nodes, cluster.slots_per_node)
@@ -105,7 +116,17 @@ def _engine(
             session.scale(declared.workers)
 
 
-def _sample(log: Log, session: Session, label: str, *, count: int, slots: int, repeat: int, timeout_s: float) -> str:
+def _sample(
+    log: Log,
+    session: Session,
+    label: str,
+    *,
+    count: int,
+    slots: int,
+    repeat: int,
+    timeout_s: float,
+    guard: Guard,
+) -> str:
     sessions = log.sessions
     nodes = count // slots
     shape: dict[str, Any] = {
@@ -116,7 +137,7 @@ def _sample(log: Log, session: Session, label: str, *, count: int, slots: int, r
     }
     fields: dict[str, Any] = {"condition": "cold", "repeat": repeat}
     try:
-        with deadline(timeout_s):
+        with guard.watched(session.engine, timeout_s):
             if session.engine != "lithops":
                 session.scale(0)
             found = load(session, nodes, slots, timeout_s)

@@ -25,12 +25,16 @@ class Ingest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """answer, and who found it. functions: traces of function calls. notes: facts for the row's parameters."""
+    """answer, and who found it. functions: traces of function calls. notes: facts for the row's parameters.
+
+    s3_gets: requests made to S3 to read, 0 where the reader does not count them.
+    """
 
     answer: Answer
     traces: Sequence[Trace]
     functions: Sequence[Trace] = ()
     notes: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    s3_gets: int = 0
 
 
 # The sessions are those that the engine's name names, in its order: `ray+lithops` has two.

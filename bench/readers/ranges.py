@@ -31,7 +31,9 @@ def read(sessions: Sequence[Session], job: Ingest, spans: Spans) -> Outcome:
             result = ranges.combine([d.result for d in done], query)
     traces = [d.trace for d in done]
     functions = traces if session.engine == "lithops" else []
-    return Outcome(result.answer, traces, functions, _notes(result, pieces, done))
+    on_s3 = job.data.uri.startswith("s3://")
+    gets = sum(d.result.requests for d in done) if on_s3 else 0
+    return Outcome(result.answer, traces, functions, _notes(result, pieces, done), gets)
 
 
 def _notes(

@@ -60,8 +60,8 @@ def test_closing_ends_the_processes(pool: Session) -> None:
 
 
 def test_an_alarm_interrupts_a_wait(pool: Session) -> None:
+    from bench.deadline import deadline
     from bench.failures import Deadline
-    from bench.runner import deadline
 
     with pytest.raises(Deadline), deadline(0.5):
         mapped(pool, time.sleep, [(60,)])

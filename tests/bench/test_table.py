@@ -56,6 +56,14 @@ def test_the_best_baseline_is_warm_where_one_is() -> None:
     assert best_baseline([row("dask", "warm", 1.0)]) is None
 
 
+def test_a_cold_line_is_held_against_the_best_cold_baseline() -> None:
+    cold = [row("arrow", "cold", 4.0), row("pandas", "cold", 5.0), row("dask", "cold", 6.0)]
+    shown = text([*WARM, *cold]).splitlines()
+    assert "1.50" in next(line for line in shown if "dask" in line and "cold" in line)  # 3.00 of the warm arrow
+    alone = text([*WARM, row("dask", "cold", 6.0)]).splitlines()
+    assert "3.00" in next(line for line in alone if "dask" in line and "cold" in line)
+
+
 def test_failures_and_drops_are_shown_not_timed() -> None:
     wrong = row("ray", "warm", 1.0, Failure(kind="wrong-answer", message="x"))
     cold = row("ray", "cold", 1.0, Failure(kind="not-cold", message="x"))

@@ -347,3 +347,11 @@ def test_the_same_over_s3(endpoint: Endpoint) -> None:
             20_001, 20_001, 100 + 25 * 20_000 + 100 * sum(range(20_000)), (1999925, 1999825, 1999725)
         )
         assert result.bytes_read >= sum(item.size_bytes for item in found)
+
+
+def test_each_ranged_read_is_a_request(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("ss_net_profit\n" + "1.00\n" * 200)  # 1,014 bytes: four blocks of 256
+    found = list_objects(Access(), str(path))
+    (piece,) = plan(found, 4096)
+    assert read(Access(), piece, Query(above=None), block_bytes=256).requests == 4

@@ -57,7 +57,7 @@ def made_rows(seed: int = 0, repeats: int = 5, labels: tuple[str, ...] = (*TYPIC
                 yield _row(run, at, label, engine, reader, files, condition, repeat, wall_s)
 
 
-def _row(  # noqa: PLR0917  one call, right above
+def _row(
     run: str, at: datetime, label: str, engine: str, reader: str, files: int, condition: str, repeat: int, wall_s: float
 ) -> Row:
     shares = {"plan": 0.03, "start": 0.15, "work": 0.74, "collect": 0.05, "merge": 0.02}  # 1 % is the harness's
