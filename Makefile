@@ -8,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help bench test up down status plan report benchmark test-engine pins clean
+.PHONY: help bench test test-slow test-engine up down status plan estimate breakeven prices report benchmark pins clean
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -29,7 +29,9 @@ bench: $(READY)  ## the main job on every engine of the embedded stack: up, data
 
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
-	@$(RUN) -m pytest -m "not slow_engine"
+	@$(RUN) -m pytest -m "not slow_engine and not slow"
+test-slow: $(READY)  ## the tests of scaling and sorting clusters, a quarter of an hour
+	@$(RUN) -m pytest -m slow
 
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
 	@$(RUN) -m pytest -m slow_engine tests/engine

@@ -35,7 +35,7 @@ WORKLOADS = ("ingest", "sort", "items")
 @click.option("--workers", type=int, help="What if: this many workers on every platform.")
 @click.option("--parameters", type=click.Path(exists=True, path_type=Path), help="Overlay calibrated from own rows.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, whole.")
-def main(  # noqa: PLR0917 - one argument per option
+def main(
     stack: str,
     workload: str,
     gb: float,

@@ -86,6 +86,7 @@ def _until(instances: Instances, holds: Any, within_s: float, what: str) -> None
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", [dask_certificate], indirect=True)
 def test_dask_grows_with_its_work_shrinks_after_and_loses_nothing(site: Site) -> None:
     from distributed import Client
@@ -120,6 +121,7 @@ def test_dask_grows_with_its_work_shrinks_after_and_loses_nothing(site: Site) ->
         instances.join(30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", [ray_token], indirect=True)
 def test_ray_grows_with_its_work_and_shrinks_after(site: Site) -> None:
     head = site.boot("boot-ray-head.sh", {**site.host("i-head", HEAD), **AUTOSCALE})

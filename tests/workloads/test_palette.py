@@ -22,6 +22,8 @@ from plan.outputs import Outputs
 from tasks.palette import checksum, extract, extract_all
 from tests.conftest import CHECKOUT, embedded
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = str(CHECKOUT / "workloads" / "palette.py")
 NAME = "quick-autoscale"
 PHOTOGRAPHS = ("rocket.jpg", "coins.png", "chelsea.png")

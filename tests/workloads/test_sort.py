@@ -64,6 +64,7 @@ def test_the_digest_tells(other: list[tuple[float | None, ...]]) -> None:
     assert sorting.digested(table(other), QUERY).digest != sorting.digested(table(rows), QUERY).digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["native", "ranges"])
 def test_all_variants_end_with_the_same_rows_in_one_order(dev_stack: Outputs, tmp_path: Path, reader: str) -> None:
     run = [sys.executable, str(ROOT / "workloads" / "sort.py"), "--reader", reader, "--no-cold", "--repeats", "0"]

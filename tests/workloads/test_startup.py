@@ -13,6 +13,8 @@ from bench import rows
 from plan.outputs import Outputs
 from tests.conftest import embedded
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = str(CHECKOUT / "workloads" / "startup.py")
 
