@@ -26,13 +26,11 @@ bench: $(READY)  ## the main job on every engine of the embedded stack: up, data
 	$(RUN) -m stacks.embedded up --stack $(STACK) && \
 	$(RUN) workloads/generate.py --stack $(STACK) --gb $(GB) --files $(FILES) && \
 	$(RUN) workloads/ingest.py --stack $(STACK) && $(RUN) -m bench.report
-
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(RUN) -m pytest -m "not slow_engine and not slow"
 test-slow: $(READY)  ## the tests of scaling and sorting clusters, a quarter of an hour
 	@$(RUN) -m pytest -m slow
-
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
 	@$(RUN) -m pytest -m slow_engine tests/engine
 
