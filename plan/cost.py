@@ -117,8 +117,19 @@ def modelled_usd(
     it, the day on which the longest unchecked of the prices used was last checked. What if: `spot` prices machines on
     the spot market, `arm` prices slots of an m7g.large and Lambda on Arm at the same speed. Raises as `hourly`.
     """
-    rates = _Rates(price_table(), region, on)
-    total, market = Decimal(0), "ec2-spot" if spot else "ec2"
+    total, used = _modelled(billed, worker, _Rates(price_table(), region, on, spot), arm=arm)
+    return total, on or min((price.checked_on for price in used), default=date.min)
+
+
+def prices_of(
+    billed: Mapping[str, Any], worker: Worker, on: date | None = None, region: str = DEFAULT_REGION
+) -> list[Price]:
+    """The prices on which `modelled_usd` of the same quantities rests. Raises as `hourly`."""
+    return _modelled(billed, worker, _Rates(price_table(), region, on), arm=False)[1]
+
+
+def _modelled(billed: Mapping[str, Any], worker: Worker, rates: "_Rates", *, arm: bool) -> tuple[Decimal, list[Price]]:
+    total, market = Decimal(0), "ec2-spot" if rates.spot else "ec2"
     nodes = {kind: s for kind, s in (billed.get("node_s") or {}).items() if kind != "local"}
     for kind, seconds in nodes.items():
         total += rates.usd(f"{market}:{kind}", billing.exact(seconds) / 3600)
@@ -129,7 +140,7 @@ def modelled_usd(
         if billed.get(field):
             priced = "lambda:arm64" if arm and item == "lambda:x86_64" else item
             total += rates.usd(priced, billing.exact(billed[field]))
-    return total, on or min((price.checked_on for price in rates.used), default=date.min)
+    return total, rates.used
 
 
 def host_usd_per_h(instance_type: str, region: str, on: date | None = None, *, spot: bool = False) -> Decimal:

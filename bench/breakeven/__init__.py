@@ -145,8 +145,8 @@ def sentence(options: Sequence[Option]) -> str:
     best = min(reached, key=lambda one: one.runs_per_day.value if one.runs_per_day else math.inf)
     runs, share = best.runs_per_day or exactly(math.inf), best.busy_share
     return (
-        f"Below {runs.value:,.0f} runs a day ({_span(runs, ',.0f')}) functions cost less than {best.cluster} kept up; "
-        f"above it, when the cluster is busy more than {share.value:.0%} of the day ({_span(share, '.0%')}), "
+        f"Below {runs.value:,.0f} runs a day{_span(runs, ',.0f')} functions cost less than {best.cluster} kept up; "
+        f"above it, when the cluster is busy more than {share.value:.0%} of the day{_span(share, '.0%')}, "
         f"{best.cluster} does{tail}."
     )
 
@@ -163,5 +163,7 @@ def grid(options: Sequence[Option]) -> list[float]:
 
 
 def _span(found: Spread, form: str) -> str:
+    if found.low == found.high:
+        return ""  # too few samples for an interval
     high = "no upper end" if math.isinf(found.high) else f"{found.high:{form}}"
-    return f"{found.low:{form}} to {high}"
+    return f" ({found.low:{form}} to {high})"

@@ -1,13 +1,15 @@
 """The chart a manager reads at once: USD a day against runs a day."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 
 from bench.breakeven import Option, break_even, grid
 
 
-def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -> alt.LayerChart | alt.FacetChart:
+def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -> alt.LayerChart:
     """USD a day against runs a day: a line and a band per option, a rule at break-even. `colours` by option name."""
     points = [
         {"option": option.name, "runs": runs, "usd": usd.value, "low": usd.low, "high": usd.high}
@@ -36,7 +38,10 @@ def _rule(options: Sequence[Option], x: alt.X) -> list[alt.Chart]:
     reached = [one.runs_per_day.value for one in pairs if one.runs_per_day]
     if not reached:
         return []
+    # Where there is room: a label on the right of a late rule would make the axis shrink for it.
+    late = math.log(min(reached)) > math.log(grid(options)[-1]) / 2
+    place: dict[str, Any] = {"align": "right", "dx": -5} if late else {"align": "left", "dx": 5}
     label = f"as cheap at {min(reached):,.0f} runs a day"
     base = alt.Chart(alt.InlineData(values=[{"runs": min(reached), "label": label}]))
     rule = base.mark_rule(strokeDash=[4, 3]).encode(x)
-    return [rule, base.mark_text(align="left", dx=5, dy=8, baseline="top").encode(x, y=alt.value(0), text="label:N")]
+    return [rule, base.mark_text(**place, dy=8, baseline="top").encode(x, y=alt.value(0), text="label:N")]

@@ -9,6 +9,8 @@ from typing import Any
 
 import altair as alt
 
+from bench.breakeven import Option
+from bench.breakeven.charts import chart as cost_of_a_day
 from bench.report.data import BASELINES, Measured
 from bench.report.findings import dollars, rivals, seconds, words
 from catalog.published import Published
@@ -261,6 +263,13 @@ def cold_factors(field: Sequence[Measured], published: Sequence[Published]) -> C
     )
     label = _label(shown, "label").encode(rows, _x("factor", title), offset)
     return _finish(points + label + _room(shown, rows), lane_px=20)
+
+
+def break_even(options: Sequence[Option]) -> Chart:
+    """USD a day against runs a day, a line and a band for each option, named after its engine."""
+    drawn = cost_of_a_day(options, {option.name: colour(option.name) for option in options})
+    finished = _finish(drawn, height=340)
+    return finished.configure_text(color="var(--ink)").configure_rule(color="var(--ink)")
 
 
 def pairs(field: Sequence[Measured]) -> list[tuple[Measured, Measured]]:

@@ -1,119 +1,30 @@
 """The page: pages of answers, charts and tables as data, and the one file they are rendered into.
 
-To add a page, write a function from Report to Page and add it to PAGES. To add a chart, add a Figure to its page.
+To add a page, write a function from Report to Page and add it to `pages`. To add a chart, add a Figure to its page.
 """
 
 import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import stats
-from bench.report import charts, findings
+from bench.report import charts, costs, findings
 from bench.report.data import BASELINES, Measured, Report, Sourced, null_tests, overhead_of
+from bench.report.parts import VEGA_LITE, Answers, Figure, Filters, Line, Page, Refs, Table
 from bench.rows import Row
 from catalog import published
 
 LATEST, ALL = "latest", "all"
 FOLDER = Path(__file__).parent
 VEGA_GLOBAL = "window.vegaEmbed = vegaEmbed;"
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])  # what the charts were written for
-
-
-@dataclass(frozen=True)
-class Refs:
-    """A cell that names rows and links to each."""
-
-    refs: Sequence[str]
-
-    def by_file(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """File name and its (ref, line) pairs, for a link per line."""
-        files: dict[str, list[tuple[str, str]]] = {}
-        for ref in self.refs:
-            files.setdefault(ref.rpartition(":")[0], []).append((ref, ref.rpartition(":")[2]))
-        return list(files.items())
-
-
-Cell = str | Refs
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a table. `tags`: the fields by which the page filters it, none: always shown. `ref`: its own link."""
-
-    cells: Sequence[Cell]
-    tags: dict[str, Any] = field(default_factory=dict)
-    ref: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A plain table, and what to say where it is empty."""
-
-    title: str
-    columns: list[str]
-    lines: list[Line]
-    empty: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with its finding per slice, what it shows, and the table behind it."""
-
-    key: str
-    titles: dict[str, str]
-    caption: str
-    chart: charts.Chart
-    table: Table
-
-    @property
-    def spec(self) -> str:
-        """The chart compiled to Vega, safe inside a script element; a chart that does not compile is seen here."""
-        compiled = vl_convert.vegalite_to_vega(self.chart.to_dict(), vl_version=VEGA_LITE)
-        return json.dumps(compiled, separators=(",", ":")).replace("</", "<\\/")
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The reader's questions for one slice in one condition."""
-
-    slice: str
-    condition: str
-    answers: list[findings.Answer]
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What can be chosen on a page, in the order shown; the first of data is the default."""
-
-    data: list[str]
-    runs: list[str]
-    readers: list[str]
-    engines: list[str]
-    conditions: list[str]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of the report; without filters everything on it is always shown."""
-
-    key: str
-    title: str
-    lead: str
-    filters: Filters | None = None
-    answers: list[Answers] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
 
 
 def slices(measured: Sequence[Measured]) -> dict[str, list[Measured]]:
@@ -267,9 +178,10 @@ def evidence_page(found: Report) -> Page:
     )  # fmt: skip
 
 
-def pages(found: Report) -> list[Page]:
-    """All pages that have something to show, in the order of the navigation."""
-    return [*(workload_page(found, workload) for workload in found.workloads), evidence_page(found)]
+def pages(found: Report, today: date | None = None) -> list[Page]:
+    """All pages that have something to show, in the order of the navigation. today: for the age of prices."""
+    money = costs.pages(found, today or datetime.now(UTC).date()) if found.measured else []
+    return [*(workload_page(found, workload) for workload in found.workloads), *money, evidence_page(found)]
 
 
 def render(found: Report, now: datetime | None = None) -> str:
@@ -285,7 +197,7 @@ def render(found: Report, now: datetime | None = None) -> str:
     return environment.get_template(
         "template.html.j2"
     ).render(
-        pages=pages(found) if found.rows or found.unreadable else [],
+        pages=pages(found, now.date() if now else None) if found.rows or found.unreadable else [],
         style=Markup((FOLDER / "style.css").read_text()),  # noqa: S704  our own file
         script=Markup((FOLDER / "report.js").read_text()),  # noqa: S704  our own file
         vega=Markup(_vega()),  # noqa: S704  the wheel's own

@@ -1,0 +1,93 @@
+"""Guards: a break-even that hides where it comes from, an estimate shown as measured, old prices without a word."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from bench.breakeven import sentence
+from bench.breakeven.sources import from_rows, jobs
+from bench.report.costs import ALWAYS, cases, cost_page, pages
+from bench.report.data import Report, Sourced
+from bench.report.parts import Refs, Table
+from bench.rows import Billed, Row
+
+TODAY = date(2026, 11, 21)
+
+
+def table(found: Report, title: str, today: date = TODAY) -> Table:
+    return next(one for one in cost_page(found, today).tables if one.title == title)
+
+
+def changed(found: Report, **fields: object) -> Report:
+    """The same report with its first timed row changed."""
+    first = next(s for s in found.rows if s.row.metric == "run_s")
+    row = Row.model_validate({**first.row.model_dump(), **fields})
+    return Report([Sourced(row, first.file, first.line)], [], found.measured)
+
+
+def test_rows_that_suffice_give_a_sentence_per_job_with_the_rows_behind_it(found: Report) -> None:
+    page = pages(found, TODAY)[0]
+    of_jobs = [from_rows(group) for group in jobs(s.row for s in found.rows).values()]
+    assert len(page.figures) == 3  # native and ranges on 8 files, ranges on one
+    assert {figure.titles[ALWAYS] for figure in page.figures} <= {sentence(options) for options in of_jobs}
+    assert "From measured rows." in page.lead
+    for figure in page.figures:
+        assert figure.caption.startswith("From measured rows: ingest of 0.4 GB in")
+        assert "modelled" in figure.caption
+        ray = next(line for line in figure.table.lines if line.cells[0] == "ray")
+        assert isinstance(ray.cells[-1], Refs)
+        assert len(ray.cells[-1].refs) >= 5
+        assert "var(--ray" in figure.spec
+
+
+def test_without_functions_the_estimate_is_shown_and_says_so(found: Report) -> None:
+    clusters = Report([s for s in found.rows if "lithops" not in s.row.engine], [], found.measured)
+    (case,) = cases(clusters)
+    assert not case.measured
+    page = pages(clusters, TODAY)[0]
+    assert "the estimate, since no job was measured on both" in page.lead
+    (figure,) = page.figures
+    assert figure.caption.startswith("From the estimate, not measured: ingest of 0.4 GB on dev")
+    assert {line.cells[0] for line in figure.table.lines} == {"ray", "dask", "lithops"}
+
+
+def test_rows_of_an_unknown_stack_fall_back_on_a_published_shape(found: Report) -> None:
+    (case,) = cases(changed(found, stack="gone"))
+    assert case.words == "ingest of 50 GB on bench-128"
+    assert not case.local
+
+
+def test_prices_are_shown_with_their_age_and_the_warning_after_180_days(found: Report) -> None:
+    sets = table(found, "Price sets used").lines
+    assert any("lambda:x86_64 (us-east-1)" in str(line.cells[3]) for line in sets)
+    checked = [date.fromisoformat(str(line.cells[1])) for line in sets]
+    assert [str((TODAY - day).days) for day in checked] == [line.cells[2] for line in sets]
+    newest = max(checked)
+    fresh, old = (table(found, "Price sets used", newest.replace(year=newest.year + years)) for years in (0, 1))
+    assert "checked" in [line.cells[4] for line in fresh.lines]
+    assert {line.cells[4] for line in old.lines} == {"OLD: run make prices"}
+    assert "last checked 365 days ago" in cost_page(found, newest.replace(year=newest.year + 1)).lead
+
+
+def test_what_was_spent_is_open_without_a_teardown_row(found: Report) -> None:
+    lines = {(line.cells[0], line.cells[2]): line.cells for line in table(found, "What was spent").lines}
+    ray, functions = lines["20261120-0900-r3", "ray"], lines["20261120-0900-r3", "lithops"]
+    assert (ray[6], ray[9]) == ("not yet", "OPEN")
+    assert functions[9] == "ended"
+    assert sum(Decimal(str(part)) for part in (ray[3], ray[4], ray[5])) == pytest.approx(Decimal(str(ray[7])))
+
+
+def test_a_clock_that_goes_back_and_a_thing_without_price_are_told_and_hide_nothing_else(found: Report) -> None:
+    back = changed(found, value=-1.0)
+    assert "one monotonic clock" in str(table(back, "What was spent").lines[0].cells[-1])
+    priceless = changed(found, billed=Billed(node_s={"m9i.huge": 10.0}))
+    assert "m9i.huge" in str(table(priceless, "Without a price").lines[0].cells[1])
+    assert "m9i.huge" in str(table(priceless, "What was spent").lines[0].cells[-1])
+
+
+def test_the_estimate_is_shown_against_what_was_measured(found: Report) -> None:
+    told = {"estimate_low_s": 1.0, "estimate_high_s": 3.0, "actual_s": 4.0, "actual": "warm"}
+    kept = changed(found, metric="estimate_s", value=2.0, parameters=told)
+    (line,) = table(kept, "Estimate against actual").lines
+    assert line.cells[3:] == ["2.00", "1.00 to 3.00", "4.00", "warm", "-50%"]
