@@ -34,6 +34,9 @@ from plan.outputs import Outputs
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, sizes
 
+SPENT = "breakeven.spent_usd"
+"""Where a command line keeps what its caller knows of spent money: a driver host has no rows of earlier runs."""
+
 
 @dataclass
 class Guard:
@@ -144,9 +147,17 @@ def begin(sessions: Sessions, labels: Sequence[tuple[str, str]], asked: Asked) -
         return Guard()
     guard = Guard(settings, outputs.region, Decimal(0), made)
     if settings.budget_usd is not None:
-        guard.spent_usd = spent_usd(stored(asked.results), settings, outputs)
+        context = click.get_current_context(silent=True)
+        told = billing.exact(context.meta.get(SPENT, 0.0)) if context else Decimal(0)
+        guard.spent_usd = max(told, spent_usd(stored(asked.results), settings, outputs))
         guard.refuse()
     return guard
+
+
+def of_stack(outputs: Outputs, results: Path) -> Decimal:
+    """What a stack has cost by the rows in `results`, 0 where it has no budget to spend. Raises as `spent_usd`."""
+    settings = stacks.load(outputs.stack, stack.ROOT)
+    return Decimal(0) if settings.budget_usd is None else spent_usd(stored(results), settings, outputs)
 
 
 def spent_usd(rows: Sequence[Row], settings: Settings, outputs: Outputs, now: datetime | None = None) -> Decimal:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from bench import budget
 from bench import command as around
 from bench.aws import remote
 from bench.aws.mailbox import RESULTS
@@ -44,6 +45,9 @@ _DRIVER = (
         type=click.Choice(["region", "local"]),
         help="Where this program runs: on the stack's driver host if it has one, or here.",
     ),
+    click.option(
+        "--spent", default=0.0, hidden=True, help="USD that this stack has cost, as far as rows are not here."
+    ),
 )
 _DATA = (
     click.option(
@@ -77,14 +81,17 @@ def in_region(command: F) -> F:
     """Adds --driver; where the stack has a driver host, the whole command line runs there unless it says `local`."""
 
     @functools.wraps(command)
-    def where(*, driver: str, **options: Any) -> Any:
+    def where(*, driver: str, spent: float, **options: Any) -> Any:
+        click.get_current_context().meta[budget.SPENT] = spent
         own = options.get("ray_address") or options.get("dask_address")
         if driver == "region" and not own and not options.get("estimate"):
             with around.told():
                 if outputs := around.elsewhere(options["stack"]):
                     # The last of an option that comes twice counts: there, `local` is the driver host.
                     there = [*remote.workload(ROOT), "--driver", "local"]
-                    there += ["--results", RESULTS] if "results" in options else []
+                    if "results" in options:  # rows of earlier runs are here, and what they cost is told there
+                        spent = budget.of_stack(outputs, options["results"])
+                        there += ["--results", RESULTS, "--spent", f"{spent:.6f}"]
                     raise SystemExit(remote.run(outputs, there, options.get("results", Path(RESULTS)), root=ROOT))
         return command(**options)
 

@@ -9,7 +9,7 @@ import altair as alt
 from bench.breakeven import Option, break_even, grid
 
 
-def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -> alt.LayerChart:
+def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -> alt.LayerChart | alt.FacetChart:
     """USD a day against runs a day: a line and a band per option, a rule at break-even. `colours` by option name."""
     points = [
         {"option": option.name, "runs": runs, "usd": usd.value, "low": usd.low, "high": usd.high}

@@ -31,7 +31,7 @@ LABEL_ROOM = 1.28
 FONT = "system-ui, 'Segoe UI', Roboto, sans-serif"  # as in style.css: labels are measured with it
 SHAPES = {"warm": "circle", "cold": "diamond", "none": "square"}
 
-Chart = alt.LayerChart | alt.Chart
+Chart = alt.LayerChart | alt.Chart | alt.FacetChart
 
 
 def tags(measured: Measured) -> dict[str, Any]:
@@ -268,8 +268,8 @@ def cold_factors(field: Sequence[Measured], published: Sequence[Published]) -> C
 def break_even(options: Sequence[Option]) -> Chart:
     """USD a day against runs a day, a line and a band for each option, named after its engine."""
     drawn = cost_of_a_day(options, {option.name: colour(option.name) for option in options})
-    finished = _finish(drawn, height=340)
-    return finished.configure_text(color="var(--ink)").configure_rule(color="var(--ink)")
+    finished: Chart = _finish(drawn, height=340).configure_text(color="var(--ink)").configure_rule(color="var(--ink)")
+    return finished
 
 
 def pairs(field: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
