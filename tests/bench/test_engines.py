@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.engines import EngineError, Sessions, Unequal, check_equal, check_seen, labels
+from bench.engines import BASELINES, EngineError, Sessions, Unequal, check_equal, check_seen, labels
 from bench.sessions.session import Fleet
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import Access
@@ -27,10 +27,10 @@ def test_a_stack_offers_only_what_it_has() -> None:
         Sessions(BARE, Access(), {}) as none,
         Sessions(BARE.model_copy(update={"clusters": {"d": dask}}), Access(), {}) as some,
     ):
-        assert none.available() == ["pandas", "arrow"]
-        assert some.available() == ["dask", "pandas", "arrow"]
+        assert none.available() == [*BASELINES]
+        assert some.available() == ["dask", *BASELINES]
     with Sessions(BARE, Access(), {"ray": "127.0.0.1:1"}) as own:
-        assert own.available() == ["ray", "pandas", "arrow"]
+        assert own.available() == ["ray", *BASELINES]
         assert (own.platform("ray"), own.declared("ray")) == ("own", None)
 
 
