@@ -90,8 +90,8 @@ def in_region(command: F) -> F:
                     # The last of an option that comes twice counts: there, `local` is the driver host.
                     there = [*remote.workload(ROOT), "--driver", "local"]
                     if "results" in options:  # rows of earlier runs are here, and what they cost is told there
-                        spent = budget.of_stack(outputs, options["results"])
-                        there += ["--results", RESULTS, "--spent", f"{spent:.6f}"]
+                        before = budget.of_stack(outputs, options["results"])
+                        there += ["--results", RESULTS, "--spent", f"{before:.6f}"]
                     raise SystemExit(remote.run(outputs, there, options.get("results", Path(RESULTS)), root=ROOT))
         return command(**options)
 
