@@ -124,7 +124,7 @@ class Guard:
 
     def _said(self, engine: str, left_s: float) -> str:
         return (
-            f"{engine}: {self.spent_usd:.4f} of budgetUsd {self._budget:g} were spent before, which left {left_s:.1f} s; "
+            f"{engine}: {self.spent_usd:.4f} of budgetUsd {self._budget:g} were spent, which left {left_s:.1f} s: "
             "take less data or fewer repeats, or raise budgetUsd in the stack's file"
         )
 
