@@ -19,7 +19,8 @@ GROUP = "aws:autoscaling/group:Group"
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 FUNCTION = "aws:lambda/function:Function"
 
-LITHOPS_PREFIX = "lithops-worker"
+LITHOPS_WORKER = "lithops-worker"
+"""In the name that Lithops calls, behind the stack's name as its namespace."""
 """How Lithops names the function that it calls: what bears it is a worker, and has the worker's size."""
 
 LAMBDA_DEFAULTS = {"memorySize": 128, "timeout": 3}
@@ -89,7 +90,7 @@ def function_size(resource: Resource, settings: Settings) -> Iterator[Violation]
             wanted = f"a plain number from {least} to {most}"
             yield Violation("function-size", str(resource), f"{key} {value!r}", wanted, "take it from the settings")
     name = at(resource.props, "name")
-    worker = resource.name.startswith(LITHOPS_PREFIX) or (isinstance(name, str) and name.startswith(LITHOPS_PREFIX))
+    worker = LITHOPS_WORKER in resource.name or (isinstance(name, str) and LITHOPS_WORKER in name)
     if not worker or settings.functions is None:
         return
     sizes = sizing.sizes(settings)[sizing.FUNCTIONS]

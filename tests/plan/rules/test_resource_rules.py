@@ -275,6 +275,13 @@ CASES: list[tuple[str, str, str, dict[str, Any], bool]] = [
         False,
     ),
     ("function-size", "bench-32", FUNCTION, {"name": "lithops-worker-a", "memorySize": 2048.0, "timeout": 300.0}, True),
+    (
+        "function-size",
+        "bench-32",
+        FUNCTION,
+        {"name": "bench-32-lithops-worker-a", "memorySize": 2048.0, "timeout": 300.0},
+        True,
+    ),
     ("function-size", "bench-32", FUNCTION, {"name": "lithops-worker-a", "timeout": 300.0}, True),
     # images by digest
     ("image-by-digest", "bench-32", FUNCTION, {"packageType": "Image", "imageUri": DIGEST}, False),
