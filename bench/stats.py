@@ -82,6 +82,8 @@ def estimate(values: Samples, seed: int = 0) -> Estimate:
     """Median and interval of one sample. Raises ValueError on an empty sample or a value that is not finite."""
     sample = _sample(values)
     low, high = _interval((sample,), _median, seed) if len(sample) >= MIN_SAMPLES else (None, None)
+    if low is not None and high is not None:  # interpolating between percentiles can round a last bit past the samples
+        low, high = max(low, float(sample.min())), min(high, float(sample.max()))
     return Estimate(
         len(sample), float(np.median(sample)), low, high, float(sample.min()), float(sample.max()), method(len(sample))
     )
