@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 from plan.outputs import Outputs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+# Tools that come in pinned wheels (rclone, moto_server) are found as a user of an activated environment finds them:
+# `make test` calls the environment's Python without activating it.
+os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
 
 
 @pytest.fixture(scope="session")
