@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PIN := $(VENV)/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help bench test test-slow test-engine up down status plan estimate breakeven prices report benchmark pins clean
 help:  ## print these targets
@@ -19,7 +20,6 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r requirements.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 	@touch $@
-
 bench: $(READY)  ## the main job on every engine of the embedded stack: up, data, run, table, report, down
 	@$(RUN) -m stacks.embedded status --quiet --stack $(STACK) || down=yes; \
 	trap 'exit 130' INT TERM; trap '[ -z "$$down" ] || $(RUN) -m stacks.embedded down --stack $(STACK)' EXIT; \
@@ -29,11 +29,10 @@ bench: $(READY)  ## the main job on every engine of the embedded stack: up, data
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(RUN) -m pytest -m "not slow_engine and not slow"
-test-slow: $(READY)  ## the tests of scaling and sorting clusters, a quarter of an hour
+test-slow: $(READY)  ## the tests of scaling and sorting clusters and of the images' steps, twenty minutes
 	@$(RUN) -m pytest -m slow
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
 	@$(RUN) -m pytest -m slow_engine tests/engine
-
 up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
 	@$(RUN) -m stacks.embedded up --stack $(STACK)
 down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
@@ -52,8 +51,9 @@ report: $(READY)  ## write report.html from results/
 	@$(RUN) -m bench.report
 benchmark: $(READY)  ## the figures of benchmarks/, half an hour on two cores
 	@$(RUN) -m bench.figures
-pins: $(READY)  ## resolve pyproject.toml anew into requirements.txt, hashes and no addresses
-	@$(VENV)/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
-		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.txt
+pins: $(READY)  ## resolve pyproject.toml anew, then the images' pins from the same versions; KEEP=yes: no upgrades
+	@$(PIN) pyproject.toml --all-extras --universal $(if $(KEEP),,--upgrade) -o requirements.txt
+	@for i in cluster functions; do $(PIN) runtimes/$$i/requirements.in -c requirements.txt --only-binary :all: \
+		--python-platform x86_64-manylinux_2_28 -o runtimes/$$i/requirements.txt || exit 1; done
 clean: down  ## end the stack and remove what runs made, results included
 	@rm -rf $(VENV) .breakeven results report.html

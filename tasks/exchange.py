@@ -137,6 +137,7 @@ def _client(exchange: Exchange) -> Any:
             password=at.password,
             ssl=at.ca is not None,
             ssl_ca_data=at.ca,
+            ssl_check_hostname=False,  # the stack makes the certificate before the host has an address
             socket_connect_timeout=5,
             socket_timeout=60,
         )

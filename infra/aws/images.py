@@ -55,6 +55,8 @@ class Images(pulumi.ComponentResource):
             built = docker_build.Image(
                 f"{name}-{image}",
                 context=docker_build.BuildContextArgs(location=str(context)),
+                # As text, so that the rules see what it is built from.
+                dockerfile=docker_build.DockerfileArgs(inline=(context / "Dockerfile").read_text()),
                 platforms=[docker_build.Platform(args.platform)],
                 tags=[pulumi.Output.concat(repository.repository_url, ":current")],
                 push=True,

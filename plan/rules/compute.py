@@ -18,13 +18,14 @@ TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 FUNCTION = "aws:lambda/function:Function"
+BUILT = "docker-build:index:Image"
 
 LITHOPS_WORKER = "lithops-worker"
-"""In the name that Lithops calls, behind the stack's name as its namespace."""
-"""How Lithops names the function that it calls: what bears it is a worker, and has the worker's size."""
+"""In the name that Lithops calls, behind the stack's name: what bears it is a worker, and has the worker's size."""
 
 LAMBDA_DEFAULTS = {"memorySize": 128, "timeout": 3}
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+_FROM = re.compile(r"^FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
 # Registry host, path, and an optional tag or digest: what a boot script would pull.
 _REGISTRY_IMAGE = re.compile(
     r"\b\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(?:\.cn)?/[\w./-]+(?:[:@][\w.:-]+)?|public\.ecr\.aws/\S+"
@@ -101,7 +102,17 @@ def function_size(resource: Resource, settings: Settings) -> Iterator[Violation]
 
 
 def image_by_digest(resource: Resource, settings: Settings) -> Iterator[Violation]:
-    """What runs is named by digest: a tag can be moved under a comparison. An unknown image is judged later."""
+    """What runs, and what it is built from, is named by digest: a tag can be moved under a comparison. An unknown image
+    is judged later; a Dockerfile is plain."""
+    if resource.type == BUILT:
+        text = at(resource.props, "dockerfile", "inline")
+        if not isinstance(text, str):
+            found = f"dockerfile.inline {text!r}"
+            yield Violation("image-by-digest", str(resource), found, "its text", "pass it inline")
+        stages = _FROM.findall(text) if isinstance(text, str) else []
+        for base in {base for base, _ in stages} - {name for _, name in stages} - {"scratch"}:
+            if not _DIGEST.search(base):
+                yield _by_digest(resource, f"FROM {base}")
     if resource.type == FUNCTION:
         uri = at(resource.props, "imageUri")
         if uri is None and at(resource.props, "packageType") == "Image":

@@ -1,12 +1,12 @@
 # First boot of the cache host: Redis from the distribution, under TLS, with a password and a bound on its memory.
-# Settings come as exported variables before this text (infra/aws/user_data.py). REDIS_SERVER names another server.
+# Settings come as exported variables before this text (infra/aws/user_data.py).
 # shellcheck shell=bash
 set -euo pipefail
 
-folder=${BREAKEVEN_FOLDER:-/var/lib/breakeven}
+folder=/var/lib/breakeven
+dnf install --quiet --assumeyes redis6
+id cache >/dev/null 2>&1 || useradd --system --no-create-home --shell /sbin/nologin cache
 install -d -m 700 "$folder"
-server=${REDIS_SERVER:-redis6-server}
-if ! command -v "$server" >/dev/null; then dnf install --quiet --assumeyes redis6; fi
 
 aws secretsmanager get-secret-value --region "$BREAKEVEN_REGION" --secret-id "$BREAKEVEN_SECRET" \
   --query SecretString --output text |
@@ -30,7 +30,11 @@ maxmemory ${BREAKEVEN_MAX_MEMORY_MIB}mb
 maxmemory-policy noeviction
 save ""
 appendonly no
-bind ${BREAKEVEN_BIND:-0.0.0.0}
+bind 0.0.0.0
 dir $folder
 CONF
-exec "$server" "$folder/redis.conf"
+rm "$folder/password"
+chown -R cache: "$folder"
+# A unit of its own, as a user of its own: cloud-init would otherwise wait for it, and nothing would start it again.
+systemd-run --unit breakeven-cache --uid cache --property Restart=on-failure --property LimitNOFILE=65536 \
+  "$(command -v redis6-server)" "$folder/redis.conf"

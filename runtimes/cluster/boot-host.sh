@@ -41,12 +41,12 @@ stamp container
 cat >"$BOOT_DIR/leave.sh" <<'LEAVE'
 docker wait engine
 docker logs engine >"$1/engine.log" 2>&1
-token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' http://169.254.169.254/latest/api/token)
-instance=$(curl -sf -H "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/instance-id)
+token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$5/latest/api/token")
+instance=$(curl -sf -H "X-aws-ec2-metadata-token: $token" "$5/latest/meta-data/instance-id")
 aws s3 cp --quiet --region "$2" "$1/engine.log" "s3://$3/boot/$4/$instance.log" || true
 aws autoscaling terminate-instance-in-auto-scaling-group --region "$2" --instance-id "$instance" \
   --should-decrement-desired-capacity
 LEAVE
 # As a unit of its own, since cloud-init would otherwise wait for it.
 systemd-run --unit breakeven-leave bash "$BOOT_DIR/leave.sh" "$BOOT_DIR" "$BREAKEVEN_REGION" \
-  "$BREAKEVEN_WORKING_BUCKET" "$BREAKEVEN_STACK"
+  "$BREAKEVEN_WORKING_BUCKET" "$BREAKEVEN_STACK" "${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}"

@@ -26,6 +26,7 @@ INSTANCE = "aws:ec2/instance:Instance"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 SCALING = "aws:autoscaling/group:Group"
 FUNCTION = "aws:lambda/function:Function"
+BUILT = "docker-build:index:Image"
 POLICY = "aws:iam/rolePolicy:RolePolicy"
 ROLE = "aws:iam/role:Role"
 ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
@@ -35,7 +36,8 @@ RAY = "kubernetes:ray.io/v1:RayCluster"
 DASK = "kubernetes:kubernetes.dask.org/v1:DaskCluster"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 
-DIGEST = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@sha256:" + "a" * 64
+SHA = "sha256:" + "a" * 64
+DIGEST = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@{SHA}"
 TAGGED = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster:current"
 TAGS = {"breakeven:owner": "a", "breakeven:stack": "t", "breakeven:expires-at": "2026-11-21T18:00:00Z"}
 ALL_TAGGED = [{"resourceType": kind, "tags": TAGS} for kind in ("instance", "volume", "network-interface")]
@@ -51,6 +53,10 @@ def document(**statement: Any) -> dict[str, Any]:
 
 def script(text: str) -> dict[str, Any]:
     return {"userData": base64.b64encode(text.encode()).decode()}
+
+
+def dockerfile(text: Any) -> dict[str, Any]:
+    return {"dockerfile": {"inline": text}}
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -293,6 +299,11 @@ CASES: list[tuple[str, str, str, dict[str, Any], bool]] = [
     ("image-by-digest", "bench-32", TEMPLATE, script(f"docker pull {TAGGED}\n"), True),
     ("image-by-digest", "bench-32", INSTANCE, {"userData": f"docker pull {TAGGED}\n"}, True),
     ("image-by-digest", "bench-32", TEMPLATE, {"userData": UNKNOWN}, False),
+    ("image-by-digest", "base", BUILT, dockerfile(f"FROM python:3@{SHA} AS first\nFROM first\n"), False),
+    ("image-by-digest", "base", BUILT, dockerfile("# FROM x:1\nFROM scratch\nRUN x\n"), False),
+    ("image-by-digest", "base", BUILT, dockerfile("FROM --platform=linux/amd64 python:3.11\n"), True),
+    ("image-by-digest", "base", BUILT, {"context": {"location": "x"}}, True),
+    ("image-by-digest", "base", BUILT, dockerfile(UNKNOWN), True),
     ("image-by-digest", "k8s-32", POD, pod(), False),
     ("image-by-digest", "k8s-32", POD, container(image=UNKNOWN), False),
     ("image-by-digest", "k8s-32", POD, container(image="rayproject/ray:2.60.0"), True),
