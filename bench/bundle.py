@@ -21,6 +21,11 @@ PACKAGES = (
     *("markdown-it-py", "mdurl", "pygments", "rich"),
     *("scipy", "simpy"),
 )
+# kr8s with what it needs, for a driver that moves pods.
+PODS = (
+    *("anyio", "cachetools", "exceptiongroup", "h11", "httpcore", "httpx", "httpx-ws", "kr8s"),
+    *("python-box", "python-jsonpath", "wsproto"),
+)
 _KINDS = {".css", ".csv", ".j2", ".js", ".json", ".py"}
 
 # What runs there before the command: no image holds the code, so that a change of it needs no new image.
@@ -29,10 +34,15 @@ FETCH = (
     "body = boto3.client('s3').get_object(Bucket=sys.argv[1], Key=sys.argv[2])['Body'].read(); "
     "tarfile.open(fileobj=io.BytesIO(body)).extractall('.', filter='data')"
 )
-INSTALL = (
-    "python -c 'import pydantic, rich, scipy, simpy' 2>/dev/null || python -m pip install --quiet "
-    f"--disable-pip-version-check --no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
-)
+
+
+def install(outputs: Outputs) -> str:
+    """The shell line that brings what a driver of this stack needs and its image lacks."""
+    needed = "pydantic, rich, scipy, simpy" + (", kr8s" if outputs.kubernetes else "")
+    return (
+        f"python -c 'import {needed}' 2>/dev/null || python -m pip install --quiet "
+        f"--disable-pip-version-check --no-deps --only-binary :all: --require-hashes --target . -r {PINS_FILE}"
+    )
 
 
 def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
@@ -42,7 +52,7 @@ def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
     files = {path.relative_to(root): path.read_bytes() for path in paths if "__pycache__" not in path.parts}
     files[Path(f"Pulumi.{outputs.stack}.yaml")] = (root / f"Pulumi.{outputs.stack}.yaml").read_bytes()
     files[Path(OUTPUTS_FILE)] = outputs.model_dump_json(by_alias=True).encode()
-    files[Path(PINS_FILE)] = pins((root / "requirements.txt").read_text()).encode()
+    files[Path(PINS_FILE)] = pins((root / "requirements.txt").read_text(), packages(outputs)).encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path, content in sorted(files.items()):
@@ -53,10 +63,15 @@ def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
     return f"driver/{hashlib.sha256(body).hexdigest()[:16]}.tar.gz", body
 
 
-def pins(requirements: str) -> str:
-    """The lines of PACKAGES, hashes included, out of the project's own. Raises ValueError where one is not pinned."""
+def packages(outputs: Outputs) -> tuple[str, ...]:
+    """What a driver of this stack needs besides what its image holds."""
+    return PACKAGES + (PODS if outputs.kubernetes else ())
+
+
+def pins(requirements: str, names: tuple[str, ...] = PACKAGES) -> str:
+    """The lines of these packages, hashes included, out of the project's own. Raises ValueError for one without."""
     blocks = re.split(r"^(?=\S)", requirements, flags=re.MULTILINE)
     found = {block.partition("==")[0]: block for block in blocks if "==" in block}
-    if missing := [name for name in PACKAGES if name not in found]:
+    if missing := [name for name in names if name not in found]:
         raise ValueError(f"requirements.txt: found no pin of {', '.join(missing)}: run `make pins`")
-    return "".join(found[name] for name in PACKAGES)
+    return "".join(found[name] for name in names)

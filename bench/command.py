@@ -49,19 +49,46 @@ def told() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+CLUSTERS = "breakeven.clusters"
+"""Where the context keeps which clusters of the stack were asked for."""
+
+
 def elsewhere(name: str) -> Outputs | None:
-    """The outputs of a stack whose driver host is to run this; None where it has none, or this is it."""
-    if os.environ.get("BREAKEVEN_OUTPUTS") or settings.load(name, stack.ROOT).driver is None:
+    """The outputs of a stack whose driver host, or whose Job, is to run this; None where it has neither, or this is it.
+
+    Raises EngineError where clusters are wanted that no one place reaches.
+    """
+    declared = settings.load(name, stack.ROOT)
+    if os.environ.get("BREAKEVEN_OUTPUTS") or (declared.driver is None and declared.kubernetes is None):
         return None
-    outputs = stack.outputs(name)
-    return outputs if outputs.driver_instance else None
+    outputs = _chosen(stack.outputs(name))
+    on = {platform: [n for n, c in outputs.clusters.items() if c.platform == platform] for platform in ("ec2", "eks")}
+    if on["ec2"] and on["eks"]:
+        raise EngineError(
+            f"stack {name!r} has clusters on hosts ({', '.join(on['ec2'])}) and on pods ({', '.join(on['eks'])}), "
+            f"which are driven from different places: run once with --clusters {','.join(on['ec2'])} and once with "
+            f"--clusters {','.join(on['eks'])}; the rows of both go into one report"
+        )
+    return outputs if outputs.driver_instance or on["eks"] else None
+
+
+def _chosen(outputs: Outputs) -> Outputs:
+    """With the clusters that --clusters names, or all."""
+    context = click.get_current_context(silent=True)
+    asked = context.meta.get(CLUSTERS) if context else None
+    if not asked:
+        return outputs
+    names = [name.strip() for name in asked.split(",")]
+    if unknown := [name for name in names if name not in outputs.clusters]:
+        raise EngineError(f"found clusters {unknown}, wanted some of {', '.join(outputs.clusters) or 'none'}")
+    return outputs.model_copy(update={"clusters": {name: outputs.clusters[name] for name in names}})
 
 
 def open_stack(name: str, ray_address: str | None, dask_address: str | None) -> Sessions:
     """The sessions of a stack, or of clusters of one's own where the stack is not up."""
     own = {engine: address for engine, address in (("ray", ray_address), ("dask", dask_address)) if address}
     try:
-        outputs = stack.outputs(name)
+        outputs = _chosen(stack.outputs(name))
     except stack.StackError:
         if not own:
             raise

@@ -18,6 +18,7 @@ import tasks
 from bench import scaling_group
 from bench.aws.vm_cluster import VmCluster
 from bench.samples import Sample
+from bench.sessions.kubernetes_pods import PodTimes
 from bench.sessions.session import Fleet, Ready, Scaler, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import Access
@@ -71,6 +72,8 @@ class Sessions:
         self.opened_s: dict[str, float] = {}
         self._started: dict[str, dict[str, float]] = {}
         self._booted: dict[str, dict[str, float]] = {}
+        self.pods: dict[str, list[PodTimes]] = {}
+        """The worker pods of a cluster on EKS as it was brought up, by engine."""
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
@@ -109,18 +112,21 @@ class Sessions:
         return next((c for c in self.outputs.clusters.values() if c.engine == engine), None)
 
     def of(self, engine: str) -> list[Session]:
-        """The sessions that an engine needs, opened if they are not, after clusters on EC2 that it does not need are at
-        zero: nobody pays for two while one works. Raises SessionError, EngineError."""
-        for name in set(self._vms) - set(NEEDS[engine]):
+        """The sessions that an engine needs, opened if they are not, after clusters on EC2 and EKS that it does not
+        need are at zero: nobody pays for two while one works, and the pods' nodes hold one. Raises SessionError,
+        EngineError."""
+        on_pods = {name for name, session in self._open.items() if session.platform == "eks"}
+        for name in {*self._vms, *on_pods} - set(NEEDS[engine]):
             self._close(name)
-            self._down(name)
+            if name in self._vms:
+                self._down(name)
         return [self._session(name) for name in NEEDS[engine]]
 
     def one_at_a_time(self, plan: Sequence[Sample]) -> list[Sample]:
-        """The plan with all samples of one cluster on EC2 before those of the next: taking turns would bring each up
-        anew for every sample. Unchanged on other platforms."""
-        on_ec2 = {c.engine for c in self.outputs.clusters.values() if c.platform == "ec2"} - set(self._own)
-        needed = [tuple(name for name in NEEDS[sample.engine] if name in on_ec2) for sample in plan]
+        """The plan with all samples of one cluster on EC2 or EKS before those of the next: taking turns would bring
+        each up anew for every sample. Unchanged on other platforms."""
+        scaled = {c.engine for c in self.outputs.clusters.values() if c.platform in ("ec2", "eks")} - set(self._own)
+        needed = [tuple(name for name in NEEDS[sample.engine] if name in scaled) for sample in plan]
         order = list(dict.fromkeys(needed))
         return [sample for group in order for sample, needs in zip(plan, needed, strict=True) if needs == group]
 
@@ -242,13 +248,30 @@ class Sessions:
             raise EngineError(f"stack {out.stack!r} has no {name} cluster that is up: scale it up, or leave {name} out")
         secret = cluster.secret_at if cluster and name not in self._own else None
         scaler = scaling_group.of(out, name) if cluster and name not in self._own else None
-        if cluster and cluster.platform == "eks" and out.kubernetes and name not in self._own:
-            from bench.sessions.kubernetes import KubernetesSession, PodCluster
-
-            # The Job's environment holds the token; what the outputs name is a Secret, not a file.
-            pods = PodCluster(cluster, out.kubernetes.namespace)
-            return KubernetesSession(pods, cluster, out.worker_vcpu, lambda: self._connect(name, address, None, None))
+        if cluster and cluster.platform == "eks" and name not in self._own:
+            return self._on_pods(name, cluster)
         return self._connect(name, address, secret, scaler)
+
+    def _on_pods(self, name: str, cluster: ClusterOutputs) -> Session:
+        """A session on a cluster of pods, at zero before and after. One that did not come is not tried again."""
+        if self.outputs.kubernetes is None or "BREAKEVEN_OUTPUTS" not in os.environ:
+            raise SessionError(f"{name} on EKS answers only inside the cluster: leave out --driver local")
+        if name in self._refused:
+            raise SessionError(f"not tried again in this run: {self._refused[name]}")
+        from bench.sessions import kubernetes
+
+        try:
+            opened = kubernetes.session(
+                cluster,
+                self.outputs.kubernetes.namespace,
+                Path(self._folder.name) / "secrets" / name,
+                lambda address, secret, ready: self._connect(name, address, secret, None, ready),
+            )
+        except Exception as error:
+            self._refused[name] = str(error)
+            raise
+        self._started[name], self.pods[name] = dict(opened.spent_s), opened.times
+        return opened
 
     def _on_vms(self, name: str, cluster: ClusterOutputs) -> Session:
         """A session on a cluster that is at zero before, and stays up until another engine's turn or the end."""

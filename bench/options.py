@@ -11,7 +11,9 @@ from bench import budget
 from bench import command as around
 from bench.aws import remote
 from bench.aws.mailbox import RESULTS
+from bench.sessions import kubernetes_job
 from bench.stack import ROOT
+from plan.outputs import Outputs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,8 +45,9 @@ _DRIVER = (
         default="region",
         show_default=True,
         type=click.Choice(["region", "local"]),
-        help="Where this program runs: on the stack's driver host if it has one, or here.",
+        help="Where this program runs: on the stack's driver host or as a Job beside its pods, or here.",
     ),
+    click.option("--clusters", help="Comma-separated names; only these of a stack that has several of one engine."),
     click.option(
         "--spent", default=0.0, hidden=True, help="USD that this stack has cost, as far as rows are not here."
     ),
@@ -78,11 +81,11 @@ def run_options(command: F) -> F:
 
 
 def in_region(command: F) -> F:
-    """Adds --driver; where the stack has a driver host, the whole command line runs there unless it says `local`."""
+    """Adds --driver; where the stack has a place for it, the whole command line runs there unless it says `local`."""
 
     @functools.wraps(command)
-    def where(*, driver: str, spent: float, **options: Any) -> Any:
-        click.get_current_context().meta[budget.SPENT] = spent
+    def where(*, driver: str, spent: float, clusters: str | None, **options: Any) -> Any:
+        click.get_current_context().meta.update({budget.SPENT: spent, around.CLUSTERS: clusters})
         own = options.get("ray_address") or options.get("dask_address")
         if driver == "region" and not own and not options.get("estimate"):
             with around.told():
@@ -92,7 +95,7 @@ def in_region(command: F) -> F:
                     if "results" in options:  # rows of earlier runs are here, and what they cost is told there
                         before = budget.of_stack(outputs, options["results"])
                         there += ["--results", RESULTS, "--spent", f"{before:.6f}"]
-                    raise SystemExit(remote.run(outputs, there, options.get("results", Path(RESULTS)), root=ROOT))
+                    raise SystemExit(_run(outputs)(outputs, there, options.get("results", Path(RESULTS)), root=ROOT))
         return command(**options)
 
     return _decorated(cast(F, where), _DRIVER)
@@ -101,6 +104,11 @@ def in_region(command: F) -> F:
 def data_options(command: F) -> F:
     """For workloads that read CSV: which data, which column, which reader."""
     return _decorated(command, _DATA)
+
+
+def _run(outputs: Outputs) -> Callable[..., int]:
+    on_pods = any(cluster.platform == "eks" for cluster in outputs.clusters.values())
+    return kubernetes_job.run if on_pods else remote.run
 
 
 def _decorated(command: F, options: tuple[Callable[[F], F], ...]) -> F:

@@ -93,12 +93,13 @@ def placement(instance_type: str, worker: Worker) -> Placement:
 
 
 def overhead_pods(settings: Settings) -> int:
-    """Slots of the EKS nodes that are not workers: a head or scheduler per cluster, and one for operators and driver.
+    """Slots of the EKS nodes that are not workers: a head or scheduler per cluster, one for the driver's Job, and one
+    for the operators, of which KubeRay's asks for more than a full node has left (512 MiB; its chart, 1.7.0).
 
-    Heads are given the worker's size, so that one kind of slot is counted.
+    Heads and driver are given the worker's size, so that one kind of slot is counted.
     """
     heads = sum(cluster.platform == "eks" for cluster in settings.clusters.values())
-    return heads + 1 if heads else 0
+    return heads + 2 if heads else 0
 
 
 def vcpu_needed(settings: Settings) -> int:

@@ -12,28 +12,26 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import machine
 from bench.aws import vm_cluster
 from bench.aws.driven import STOP_GRACE_S
-from bench.aws.mailbox import EXIT, LOG, RESULTS, Mailbox
-from bench.bundle import FETCH, INSTALL, OUTPUTS_FILE, bundle
+from bench.aws.follow import RUN_S, Follow
+from bench.aws.mailbox import Mailbox
+from bench.bundle import FETCH, OUTPUTS_FILE, bundle, install
 from bench.sessions.session import SessionError
 from plan.outputs import Outputs
 
-RUN_S = 12 * 3600
-"""Longer than any stack lives by default; its expiry ends the host anyway."""
 AGENT_DEADLINE_S = 300.0
 """From an instance's start until Session Manager knows it: a minute or two."""
 
 _POLL_S = 2.0
-_LOOK_S = 30.0  # silence after which the command itself is asked
 _ENDED = ("Success", "Cancelled", "TimedOut", "Failed", "Undeliverable", "Terminated")
 
 
@@ -61,9 +59,10 @@ def run(
     mailbox = Mailbox(s3, bucket, prefix)
     text = script(outputs, key, prefix, run_id, arguments, poll_s, machine.commit(root))
     instance, command = str(outputs.driver_instance), None
-    follow = _Follow(ssm, instance, mailbox, results, say, poll_s)
+    host = _Host(ssm, instance)
+    follow = Follow(host, mailbox, results, say, poll_s)
     try:
-        command = follow.command = _send(ssm, instance, text)
+        command = host.command = _send(ssm, instance, text)
         say(f"driver host {instance}: run {run_id}\n")
         return follow.until_end()
     except KeyboardInterrupt:
@@ -109,7 +108,7 @@ def script(
         [
             "set -eu",
             f"python -c {shlex.quote(FETCH)} {shlex.quote(bucket)} {key}",
-            INSTALL,
+            install(outputs),
             f"exec python {shlex.join(str(part) for part in driven)}",
         ]
     )
@@ -160,66 +159,24 @@ def _send(ssm: Any, instance: str, text: str) -> str:
         time.sleep(_POLL_S)
 
 
-class _Follow:
-    """Reads a run's chunks until its last word, or until the command has ended without one."""
+class _Host:
+    """The driver host, as Session Manager tells of it."""
 
-    def __init__(
-        self,
-        ssm: Any,
-        instance: str,
-        mailbox: Mailbox,
-        results: Path,
-        say: Callable[[str], None],
-        poll_s: float,
-    ):
-        self._ssm, self._instance, self.command = ssm, instance, ""
-        self._mailbox, self._results, self._say, self._poll_s = mailbox, results, say, poll_s
-        self._heard = time.monotonic()
+    def __init__(self, ssm: Any, instance: str):
+        self._ssm, self.name, self.command = ssm, instance, ""
 
-    def until_end(self, deadline_s: float = RUN_S) -> int:
-        """The exit code. Raises SessionError where it ended without one, or at the deadline."""
-        until, ended = time.monotonic() + deadline_s, False
-        while time.monotonic() < until:
-            try:
-                for name, body in self._mailbox.receive():
-                    self._heard = time.monotonic()
-                    if name == EXIT:
-                        return int(body)
-                    self._take(name, body)
-            except HTTPClientError as error:  # this side's line, not the run
-                self._say(f"no answer from the bucket, trying on: {error}\n")
-                time.sleep(_LOOK_S)
-                continue
-            if ended:
-                raise SessionError(f"the run on {self._instance} ended without a word: {self._why()}")
-            if time.monotonic() - self._heard > _LOOK_S:
-                self._heard = time.monotonic()
-                ended = self._invocation().get("Status") in _ENDED  # and one more look for what it said last
-                continue
-            time.sleep(self._poll_s)
-        raise SessionError(f"the run on {self._instance} has not ended in {deadline_s:.0f} s: {self._why()}")
+    def ended(self) -> bool:
+        return self._invocation().get("Status") in _ENDED
 
-    def _take(self, name: str, body: bytes) -> None:
-        if name == LOG:
-            self._say(body.decode(errors="replace"))
-            return
-        below = PurePosixPath(name).relative_to(RESULTS)
-        if ".." in below.parts:
-            raise SessionError(f"found a result {name!r}, wanted one below {RESULTS}/")
-        path = self._results / below
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(body)
-
-    def _invocation(self) -> dict[str, Any]:
-        with suppress(ClientError):  # not there yet, right after it was sent
-            return dict(self._ssm.get_command_invocation(CommandId=self.command, InstanceId=self._instance))
-        return {}
-
-    def _why(self) -> str:
+    def why(self) -> str:
         found = self._invocation()
         said = str(found.get("StandardErrorContent") or "nothing on its standard error").strip()[-1500:]
         return f"{found.get('StatusDetails') or found.get('Status') or 'no status'}; {said}"
+
+    def _invocation(self) -> dict[str, Any]:
+        with suppress(ClientError):  # not there yet, right after it was sent
+            return dict(self._ssm.get_command_invocation(CommandId=self.command, InstanceId=self.name))
+        return {}
 
 
 def workload(root: Path) -> list[str]:

@@ -2,30 +2,30 @@
 
 kr8s speaks to the API server: inside, by the pod's own account; outside, by the kubeconfig that kubectl uses.
 
-    python -m bench.sessions.kubernetes run --stack k8s-50 workloads/ingest.py --repeats 5
     python -m bench.sessions.kubernetes scale --stack k8s-50 --cluster ray --workers 50
     python -m bench.sessions.kubernetes pods --stack k8s-50 --cluster ray
 """
 
+import base64
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.bundle import bundle
-from bench.sessions.kubernetes_driver import driver_job
+from bench.aws.ray_member import RayMember
 from bench.sessions.kubernetes_pods import PodTimes, pod_times, quantiles_s
-from bench.sessions.kubernetes_scale import Readiness, changes, readiness
-from bench.sessions.session import Args, Done, Fleet, Session, SessionError
+from bench.sessions.kubernetes_scale import API_VERSIONS, Readiness, changes, readiness
+from bench.sessions.session import Args, Done, Fleet, Ready, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 
 UP_DEADLINE_S = 900
 """Ten minutes for new nodes, and five for a first pull of the image on each."""
 
-_POLL_S = 1.0
-_KINDS = {"ray": "rayclusters.ray.io", "dask": "daskclusters.kubernetes.dask.org"}
+_POLL_S = 0.5
+_KINDS = {"ray": "RayCluster", "dask": "DaskCluster"}
 _LABELS = {
     "ray": "ray.io/cluster={name},ray.io/node-type=worker",
     "dask": "dask.org/cluster-name={name},dask.org/component=worker",
@@ -33,12 +33,14 @@ _LABELS = {
 
 
 class PodCluster:
-    """One custom resource and its pods, through the API server."""
+    """One custom resource and its pods, through the API server. Objects are asked for by name, which is all that a
+    driver's account may do."""
 
     def __init__(self, cluster: ClusterOutputs, namespace: str, api: Any = None):
         if cluster.group is None:
             raise SessionError(f"a {cluster.engine} cluster on eks without a custom resource's name: bring it up anew")
         self.engine, self.name, self.namespace = cluster.engine, cluster.group, namespace
+        self.autoscaled = cluster.autoscale is not None
         self._api = api
 
     @property
@@ -52,25 +54,35 @@ class PodCluster:
 
     def object(self) -> dict[str, Any]:
         """The custom resource. Raises SessionError where there is none."""
-        return self._get(_KINDS[self.engine])
+        return self._fetched(_KINDS[self.engine], API_VERSIONS[self.engine])
 
     def pods(self) -> list[dict[str, Any]]:
         """The worker pods."""
+        from kr8s.objects import Pod
+
         labels = _LABELS[self.engine].format(name=self.name)
-        return [pod.to_dict() for pod in self.api.get("pods", namespace=self.namespace, label_selector=labels)]
+        return [pod.to_dict() for pod in self.api.get(Pod, namespace=self.namespace, label_selector=labels)]
 
     def times(self, joined_at: Mapping[str, float] | None = None) -> list[PodTimes]:
-        """Each worker pod's times; `joined_at` by pod name, where the engine was watched."""
-        events = [event.to_dict() for event in self.api.get("events", namespace=self.namespace)]
-        joined = joined_at or {}
-        return [pod_times(pod, events, joined.get(pod["metadata"]["name"])) for pod in self.pods()]
+        """Each worker pod's times; `joined_at` by the pod's address, where the engine was watched."""
+        from kr8s.objects import Event
 
-    def autoscaled(self) -> bool:
-        """Whether an autoscaler moves the workers: Ray's is a part of the cluster, Dask's an object beside it."""
-        if self.engine == "ray":
-            return self.object()["spec"].get("enableInTreeAutoscaling") is True
-        found = self.api.get("daskautoscalers.kubernetes.dask.org", namespace=self.namespace)
-        return any(scaler.raw["spec"]["cluster"] == self.name for scaler in found)
+        events = [event.to_dict() for event in self.api.get(Event, namespace=self.namespace)]
+        joined = joined_at or {}
+        return [pod_times(pod, events, joined.get(str((pod.get("status") or {}).get("podIP")))) for pod in self.pods()]
+
+    def token(self, folder: Path) -> str:
+        """A file, for this user alone, with the token that KubeRay keeps in the Secret of the cluster's name."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "token"
+        path.touch(mode=0o600)
+        path.write_bytes(base64.b64decode(self._fetched("Secret", "v1")["data"]["auth_token"]))
+        return str(path)
+
+    def ask(self, workers: int) -> None:
+        """Have it brought to `workers`, without waiting."""
+        for change in changes(self.engine, self.name, workers, autoscaled=self.autoscaled):
+            self._named(change.kind, change.name, API_VERSIONS[self.engine]).patch(change.patch, type="json")
 
     def scale(
         self, workers: int, joined: Callable[[], int] | None = None, deadline_s: float = UP_DEADLINE_S
@@ -80,8 +92,7 @@ class PodCluster:
         Raises SessionError at the deadline, with what the pods say. Where an autoscaler moves the cluster, `workers`
         becomes its lower bound.
         """
-        for change in changes(self.engine, self.name, workers, autoscaled=self.autoscaled()):
-            self._one(change.kind, change.name).patch(change.patch, type="json")
+        self.ask(workers)
         deadline = time.monotonic() + deadline_s
         while True:
             counted = joined() if joined else None
@@ -95,32 +106,64 @@ class PodCluster:
                 )
             time.sleep(_POLL_S)
 
-    def _get(self, kind: str) -> dict[str, Any]:
-        return dict(self._one(kind, self.name).to_dict())
+    def _fetched(self, kind: str, version: str) -> dict[str, Any]:
+        import kr8s
 
-    def _one(self, kind: str, name: str) -> Any:
-        found = list(self.api.get(kind, name, namespace=self.namespace))
-        if not found:
-            raise SessionError(f"found no {kind} {name!r} in namespace {self.namespace!r}: is the stack up?")
-        return found[0]
+        found = self._named(kind, self.name, version)
+        try:
+            found.refresh()
+        except kr8s.NotFoundError:
+            raise SessionError(
+                f"found no {kind} {self.name!r} in namespace {self.namespace!r}: is the stack up?"
+            ) from None
+        return dict(found.raw)
+
+    def _named(self, kind: str, name: str, version: str) -> Any:
+        from kr8s.objects import new_class
+
+        of_kind = new_class(kind, version, asyncio=False)
+        return of_kind({"metadata": {"name": name, "namespace": self.namespace}}, api=self.api)
 
 
 class KubernetesSession:
-    """An engine's session over a cluster of pods, which it scales up as it opens and to zero as it closes."""
+    """An engine's session over a cluster of pods, which it scales up as it opens and to zero as it closes.
+
+    `connect` opens the engine's own session and calls what it is given once it can count workers. Where the engine's
+    autoscaler moves the pods, the session brings its least and leaves the rest to it.
+    """
 
     keeps_workers = True
     platform = "eks"
 
-    def __init__(self, pods: PodCluster, declared: ClusterOutputs, worker_vcpu: int, connect: Callable[[], Session]):
+    def __init__(
+        self,
+        pods: PodCluster,
+        declared: ClusterOutputs,
+        connect: Callable[[Ready], Session],
+        leave: Callable[[], None] = lambda: None,
+    ):
         self.engine: str = pods.engine
-        self.pods, self._declared, self._vcpu = pods, declared, worker_vcpu
-        self.scale(declared.nodes)
-        self._inner = connect()
+        self.pods, self._declared, self._leave = pods, declared, leave
+        self.spent_s: dict[str, float] = {}
+        """Seconds until the pods were ready and their workers counted."""
+        self.times: list[PodTimes] = []
+        """Each worker pod's times, of the last scaling."""
+        self._least = declared.nodes if declared.autoscale is None else declared.autoscale.min_workers
+        try:
+            self._inner = connect(self._ready)
+        except BaseException:
+            pods.ask(0)
+            leave()
+            raise
+
+    def _ready(self, fleet: Callable[[], Fleet]) -> None:
+        self._fleet = fleet
+        self.scale(self._least)
 
     def fleet(self) -> Fleet:
         """As the engine counts; a pod's limit holds each worker, whatever the engine knows of it."""
         seen = self._inner.fleet()
-        return Fleet(seen.workers, seen.vcpu, seen.memory_mib or self._declared.limit_mib)
+        return replace(seen, memory_mib=seen.memory_mib or self._declared.limit_mib)
 
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
         return self._inner.stream(function, items)
@@ -134,16 +177,55 @@ class KubernetesSession:
         if not 0 <= nodes <= self._declared.nodes:
             most = self._declared.nodes
             raise SessionError(f"{self.engine}: wanted {nodes} workers, the stack declares {most} at most")
-        self.pods.scale(nodes)
+        began, joined = time.monotonic(), dict[str, float]()
+
+        def count() -> int:
+            found = self._fleet()
+            for host in found.hosts:
+                joined.setdefault(host, time.time())
+            return found.workers
+
+        self.pods.scale(nodes, count)
+        self.spent_s = {"pods": time.monotonic() - began}
+        self.times = self.pods.times(joined)
 
     def cancel(self) -> None:
         self._inner.cancel()
 
     def close(self) -> None:
+        """Ask for zero before the engine is left, so that one that hangs keeps no pod; then wait. Raises SessionError
+        where pods stay."""
+        self.pods.ask(0)
         try:
             self._inner.close()
         finally:
+            self._leave()
             self.pods.scale(0)
+
+
+Connect = Callable[[str, str | None, Ready], Session]
+"""Opens an engine's own session: given its address, the file of its secret, and whom to call when it can count."""
+
+
+def session(cluster: ClusterOutputs, namespace: str, folder: Path, connect: Connect) -> KubernetesSession:
+    """A session on one of the stack's clusters, from a pod of its namespace. `folder`: for Ray's token, this run's own.
+
+    Ray's driver needs a raylet beside it, so this pod joins as a member without slots. Raises SessionError.
+    """
+    pods, address = PodCluster(cluster, namespace), str(cluster.address)
+    if cluster.engine == "dask":
+        return KubernetesSession(pods, cluster, lambda ready: connect(address, None, ready))
+    token = pods.token(folder)
+    host, _, port = address.rpartition(":")
+    member = RayMember(host, int(port), token)
+    return KubernetesSession(pods, cluster, lambda ready: connect(address, token, ready), member.end)
+
+
+def on_eks(outputs: Outputs) -> list[tuple[ClusterOutputs, str]]:
+    """The stack's clusters of pods, each with its namespace."""
+    if outputs.kubernetes is None:
+        return []
+    return [(c, outputs.kubernetes.namespace) for c in outputs.clusters.values() if c.platform == "eks"]
 
 
 def _opened(stack: str, cluster: str) -> tuple[Outputs, PodCluster]:
@@ -158,7 +240,7 @@ def _opened(stack: str, cluster: str) -> tuple[Outputs, PodCluster]:
 
 @click.group()
 def cli() -> None:
-    """Run, scale and watch the clusters of a stack on Kubernetes, from outside."""
+    """Scale and watch the clusters of a stack on Kubernetes, from outside."""
 
 
 @cli.command()
@@ -187,32 +269,6 @@ def pods_command(stack: str, cluster: str) -> None:
     for times in pods.times():
         spans = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in times.spans_s().items())
         click.echo(f"{times.name:48} {times.node or 'not placed':32} {spans}")
-
-
-@cli.command(context_settings={"ignore_unknown_options": True})
-@click.option("--stack", required=True)
-@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(stack: str, arguments: tuple[str, ...]) -> None:
-    """Run a workload as a Job in the cluster; its rows go to the results bucket, its log comes here."""
-    import boto3
-    import kr8s
-    from kr8s.objects import Job
-
-    from bench.stack import ROOT, outputs
-
-    found, run_id = outputs(stack), uuid.uuid4().hex[:8]
-    key, body = bundle(ROOT, found)
-    job = driver_job(found, run_id, key, [*arguments, "--stack", stack])
-    boto3.client("s3", region_name=found.region).put_object(Bucket=str(found.working_bucket), Key=key, Body=body)
-    api = kr8s.api(namespace=job["metadata"]["namespace"])
-    made = Job(job, api=api)
-    made.create()
-    click.echo(f"job {made.name}: rows will be in s3://{found.results_bucket}/{stack}/{run_id}/")
-    made.wait(["condition=Complete", "condition=Failed"], timeout=job["spec"]["activeDeadlineSeconds"])
-    for pod in api.get("pods", namespace=made.namespace, label_selector=f"job-name={made.name}"):
-        click.echo("\n".join(pod.logs()))
-    if made.status.get("failed"):
-        raise click.ClickException(f"job {made.name} failed: its log is above")
 
 
 if __name__ == "__main__":

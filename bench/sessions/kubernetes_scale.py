@@ -11,6 +11,7 @@ from typing import Any
 from plan.settings import Engine
 
 Patch = list[dict[str, Any]]
+API_VERSIONS: Mapping[Engine, str] = {"ray": "ray.io/v1", "dask": "kubernetes.dask.org/v1"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ def changes(engine: Engine, name: str, workers: int, *, autoscaled: bool) -> lis
         wanted = [_set(f"{group}/replicas", workers)]
         # Bound and number in one patch: replicas outside their bounds would be clamped.
         bound = [_set(f"{group}/minReplicas", workers)] if autoscaled else []
-        return [Change("rayclusters.ray.io", name, [*bound, *wanted])]
+        return [Change("RayCluster", name, [*bound, *wanted])]
     # The operator hands a change of the DaskCluster on to its worker group only where nobody else moves the group.
-    cluster = Change("daskclusters.kubernetes.dask.org", name, [_set("/spec/worker/replicas", workers)])
-    scaler = Change("daskautoscalers.kubernetes.dask.org", name, [_set("/spec/minimum", workers)])
+    cluster = Change("DaskCluster", name, [_set("/spec/worker/replicas", workers)])
+    scaler = Change("DaskAutoscaler", name, [_set("/spec/minimum", workers)])
     return [scaler] if autoscaled else [cluster]
 
 

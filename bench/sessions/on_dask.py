@@ -69,7 +69,8 @@ class DaskSession:
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
         vcpu = min((float(w["nthreads"]) for w in workers), default=0.0)
         held = [int(w["memory_limit"]) // 2**20 for w in workers if w["memory_limit"]]
-        return Fleet(len(workers), vcpu, min(held, default=0) if len(held) == len(workers) else None)
+        hosts = frozenset(str(w["host"]) for w in workers)
+        return Fleet(len(workers), vcpu, min(held, default=0) if len(held) == len(workers) else None, hosts)
 
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
         from distributed import as_completed

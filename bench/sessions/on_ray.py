@@ -65,8 +65,10 @@ class RaySession:
     def fleet(self) -> Fleet:
         import ray
 
-        slots = sum(int(node["Resources"].get("CPU", 0)) // self._vcpu for node in ray.nodes() if node["Alive"])
-        return Fleet(slots, self._vcpu, None)
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        slots = [int(node["Resources"].get("CPU", 0)) // self._vcpu for node in alive]
+        hosts = (str(node["NodeManagerAddress"]) for node, count in zip(alive, slots, strict=True) if count)
+        return Fleet(sum(slots), self._vcpu, None, frozenset(hosts))
 
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
         import ray

@@ -23,11 +23,13 @@ class WorkerLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Fleet:
-    """Workers as the engine itself counts them. memory_mib: what one is held to; None where nothing holds it."""
+    """Workers as the engine itself counts them. memory_mib: what one is held to; None where nothing holds it. hosts:
+    the addresses of the nodes they are on, where the engine tells."""
 
     workers: int
     vcpu: float
     memory_mib: int | None
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def parity(case: Case) -> Iterator[Violation]:
 
 
 def pods_fit(case: Case) -> Iterator[Violation]:
-    """All workers of the largest EKS cluster, the heads, the operators and the driver find a slot."""
+    """All workers of the largest EKS cluster, the heads, the driver and the operators find a slot."""
     kubernetes = case.settings.kubernetes
     pods = [size for size in case.clusters if size.platform == "eks"]
     if kubernetes is None or not pods:
@@ -108,7 +108,7 @@ def pods_fit(case: Case) -> Iterator[Violation]:
         yield case.refused(
             "pods-fit",
             f"clusters.{largest.name}.workers",
-            f"{largest.workers} workers of {largest.declared_mib} MiB and {others} for heads, operators and driver "
+            f"{largest.workers} workers of {largest.declared_mib} MiB and {others} for heads, driver and operators "
             f"on {largest.nodes} x {kubernetes.instance_type}, which are {largest.nodes} x {largest.slots_per_node} = "
             f"{offered} ({largest.arithmetic})",
             f"at least {needed} slots",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.bundle import CODE, PACKAGES, bundle, pins
-from plan.outputs import Outputs
+from bench.bundle import CODE, PACKAGES, PODS, bundle, install, packages, pins
+from plan.outputs import KubernetesOutputs, Outputs
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = Outputs(stack="bench-32", program="bench", region="us-east-1", worker_memory_mib=4096, worker_vcpu=1)
@@ -63,11 +63,11 @@ def test_pins_keep_their_hashes_and_a_missing_one_is_named() -> None:
 
 
 def test_image_and_bundle_together_hold_what_the_workloads_import() -> None:
-    """Fails when a workload's import adds a package that neither the workers' image nor PACKAGES has."""
+    """Fails when a workload's import adds a package that neither the workers' image nor the bundle's pins have."""
     modules = [f"workloads.{path.stem}" for path in (ROOT / "workloads").glob("*.py") if path.stem != "__init__"]
     asked = (
         f"import sys, importlib, importlib.metadata as m\n[importlib.import_module(n) for n in {modules}]\n"
-        "import bench.aws.driven\n"
+        "import bench.aws.driven, kr8s.objects\n"
         "of = m.packages_distributions()\n"
         "print(*{d.lower().replace('_', '-') for n in list(sys.modules) for d in of.get(n.split('.')[0], [])})"
     )
@@ -76,5 +76,13 @@ def test_image_and_bundle_together_hold_what_the_workloads_import() -> None:
     )
     assert done.returncode == 0, done.stderr
     image = re.findall(r"^([\w.-]+)==", (ROOT / "runtimes/cluster/requirements.txt").read_text(), flags=re.MULTILINE)
-    missing = set(done.stdout.split()) - set(image) - set(PACKAGES) - {"breakeven", "pip", "setuptools"}
+    missing = set(done.stdout.split()) - set(image) - set(PACKAGES + PODS) - {"breakeven", "pip", "setuptools"}
     assert not missing
+
+
+def test_only_a_driver_of_pods_brings_their_client() -> None:
+    kubernetes = KubernetesOutputs(cluster="k", namespace="n", driver_account="driver", nodes=1)
+    on_pods = OUTPUTS.model_copy(update={"kubernetes": kubernetes})
+    assert (packages(OUTPUTS), packages(on_pods)) == (PACKAGES, PACKAGES + PODS)
+    assert ("kr8s" in install(OUTPUTS), "kr8s" in install(on_pods)) == (False, True)
+    assert "kr8s==" in pins((ROOT / "requirements.txt").read_text(), packages(on_pods))

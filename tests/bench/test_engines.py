@@ -3,7 +3,8 @@
 import pytest
 
 from bench.engines import BASELINES, EngineError, Sessions, Unequal, check_equal, check_seen, labels
-from bench.sessions.session import Fleet
+from bench.samples import Sample
+from bench.sessions.session import Fleet, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import Access
 from tasks.trace import Trace
@@ -74,3 +75,42 @@ def test_what_workers_see_is_held_against_the_stack(seen_mib: int, enforced_by: 
     else:
         with pytest.raises(Unequal):
             check_seen("x", [trace], DECLARED, sharing=2)
+
+
+def test_clusters_of_pods_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their nodes hold one cluster's workers: a second one's would wait for a place until the deadline."""
+    clusters = {
+        name: ClusterOutputs(engine=name, platform="eks", group=name, nodes=2, slots_per_node=1, limit_mib=4096)
+        for name in ("ray", "dask")
+    }
+    events: list[str] = []
+
+    class Pods:
+        platform = "eks"
+
+        def __init__(self, name: str):
+            self.name = name
+            events.append(f"{name} up")
+
+        def close(self) -> None:
+            events.append(f"{self.name} zero")
+
+    monkeypatch.setattr(Sessions, "_start", lambda self, name: Pods(name))
+    monkeypatch.setattr(Sessions, "_check_code", lambda self, name, session: None)
+    plan = [Sample(engine, engine, "warm", repeat) for repeat in range(2) for engine in ("ray", "dask")]
+    with Sessions(BARE.model_copy(update={"clusters": clusters}), Access(), {}) as sessions:
+        ordered = sessions.one_at_a_time(plan)
+        for sample in ordered:
+            sessions.of(sample.engine)
+    assert [sample.engine for sample in ordered] == ["ray", "ray", "dask", "dask"]
+    assert events == ["ray up", "ray zero", "dask up", "dask zero"]
+
+
+def test_pods_answer_only_inside_their_cluster() -> None:
+    ray = ClusterOutputs(engine="ray", platform="eks", group="ray", address="ray:6379", nodes=2, slots_per_node=1,
+                         limit_mib=4096)  # fmt: skip
+    with (
+        Sessions(BARE.model_copy(update={"clusters": {"ray": ray}}), Access(), {}) as sessions,
+        pytest.raises(SessionError, match="leave out --driver local"),
+    ):
+        sessions.of("ray")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import budget, options
-from plan.outputs import Outputs
+from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
 
 
 @click.command()
@@ -45,3 +45,53 @@ def test_a_driver_host_is_told_what_earlier_runs_cost(sent: list[list[str]]) -> 
 def test_an_estimate_is_made_here(sent: list[list[str]]) -> None:
     assert CliRunner().invoke(workload, ["--stack", "bench-128", "--estimate"]).output == "True 0.0\n"
     assert not sent
+
+
+def _cluster(engine: Any, platform: Any) -> ClusterOutputs:
+    return ClusterOutputs(engine=engine, platform=platform, group="g", nodes=2, slots_per_node=1, limit_mib=4096)
+
+
+@pytest.fixture
+def mixed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Hosts and pods in one stack; what each way of driving would be asked for."""
+    clusters = {"hosts": _cluster("ray", "ec2"), "pods": _cluster("ray", "eks")}
+    kubernetes = KubernetesOutputs(cluster="k", namespace="k8s-32", driver_account="driver", nodes=1)
+    out = Outputs(
+        stack="k8s-32", program="bench", region="r", worker_memory_mib=4096, worker_vcpu=1, clusters=clusters,
+        kubernetes=kubernetes, driver_instance="i-0",
+    )  # fmt: skip
+    there: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(options.around.stack, "outputs", lambda name: out)
+    monkeypatch.setattr(options.budget, "of_stack", lambda outputs, results: 0.0)
+    monkeypatch.setattr(options.remote, "workload", lambda root: ["workloads/ingest.py"])
+    for module in (options.remote, options.kubernetes_job):
+        name = module.__name__.rpartition(".")[2]
+
+        def run(outputs: Outputs, arguments: list[str], results: Path, root: Path, name: str = name) -> int:
+            there.append((name, list(outputs.clusters)))
+            return 0
+
+        monkeypatch.setattr(module, "run", run)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("asked", "driven"), [("hosts", ("remote", ["hosts"])), ("pods", ("kubernetes_job", ["pods"]))]
+)
+def test_hosts_and_pods_of_one_stack_are_driven_from_where_they_answer(
+    mixed: list[tuple[str, list[str]]], asked: str, driven: tuple[str, list[str]]
+) -> None:
+    assert CliRunner().invoke(workload, ["--stack", "k8s-32", "--clusters", asked]).exit_code == 0
+    assert mixed == [driven]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [([], "run once with --clusters hosts and once"), (["--clusters", "hots"], "hosts, pods")]
+)
+def test_what_no_one_place_reaches_is_refused(
+    mixed: list[tuple[str, list[str]]], arguments: list[str], said: str
+) -> None:
+    done = CliRunner().invoke(workload, ["--stack", "k8s-32", *arguments])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert not mixed

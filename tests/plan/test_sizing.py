@@ -90,7 +90,7 @@ def test_heads_operators_and_driver_take_slots() -> None:
     pods = {"engine": "ray", "platform": "eks", "workers": 4}
     kubernetes = {"version": "1.35", "instanceType": "m6i.2xlarge", "nodes": 2}
     two = {"program": "bench", "kubernetes": kubernetes, "clusters": {"a": pods, "b": {**pods, "engine": "dask"}}}
-    assert overhead_pods(parse(two, "t")) == 3
+    assert overhead_pods(parse(two, "t")) == 4
     assert overhead_pods(bench()) == 0
 
 

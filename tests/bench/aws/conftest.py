@@ -1,6 +1,7 @@
 """AWS as moto answers it, on loopback, with a stack's groups, secrets and buckets behind it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -8,6 +9,7 @@ import pytest
 
 from plan.outputs import ClusterOutputs, Outputs
 
+ROOT = Path(__file__).resolve().parents[3]
 REGION = "us-east-1"
 BUCKETS = ("working", "data")
 
@@ -27,6 +29,30 @@ def _cluster(engine: Any, nodes: int = 3) -> ClusterOutputs:
 
 
 CLUSTERS = {"ray": _cluster("ray"), "dask": _cluster("dask")}
+
+
+WORKLOAD = """
+import pathlib, sys, time, bench.stack
+assert str(pathlib.Path.cwd()) in bench.stack.__file__, bench.stack.__file__
+stack = bench.stack.outputs("bench-32")
+rows = pathlib.Path("results", stack.stack, "run.jsonl")
+rows.parent.mkdir(parents=True)
+rows.write_text('{"n": 1}\\n')
+print("1/2", *sys.argv[1:])
+if "--endless" in sys.argv:
+    import boto3
+    boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName="GROUP", DesiredCapacity=2)
+    print("waiting")
+    try:
+        while True:
+            time.sleep(60)
+    except KeyboardInterrupt:
+        print("closed in order")
+        raise SystemExit(130)
+with rows.open("a") as more:
+    more.write('{"n": 2}\\n')
+raise SystemExit(3)
+""".replace("GROUP", "bench-32-ray-workers")
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +111,14 @@ def outputs(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outputs]
     for cluster in CLUSTERS.values():
         for group in (cluster.head_group, cluster.group):
             boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName=str(group), DesiredCapacity=0)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The project's packages, with a workload of the test's own."""
+    root = tmp_path / "checkout"
+    (root / "workloads").mkdir(parents=True)
+    for name in ("bench", "catalog", "plan", "tasks", "requirements.txt", "Pulumi.bench-32.yaml"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "workloads" / "probe.py").write_text(WORKLOAD)
+    return root

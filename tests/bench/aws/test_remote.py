@@ -14,12 +14,11 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from bench.aws import remote
+from bench.aws import follow, remote
 from bench.aws.mailbox import Mailbox
 from bench.sessions.session import SessionError
 from plan.outputs import Outputs
 
-ROOT = Path(__file__).resolve().parents[3]
 WORKERS = "bench-32-ray-workers"
 
 # Takes the flags that the driver's container gets, and runs its command as that container would.
@@ -39,29 +38,6 @@ export PYTHONPATH=$PWD HOME=$PWD
 shift # image
 exec "$@"
 """
-
-WORKLOAD = """
-import pathlib, sys, time, bench.stack
-assert str(pathlib.Path.cwd()) in bench.stack.__file__, bench.stack.__file__
-stack = bench.stack.outputs("bench-32")
-rows = pathlib.Path("results", stack.stack, "run.jsonl")
-rows.parent.mkdir(parents=True)
-rows.write_text('{"n": 1}\\n')
-print("1/2", *sys.argv[1:])
-if "--endless" in sys.argv:
-    import boto3
-    boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName="GROUP", DesiredCapacity=2)
-    print("waiting")
-    try:
-        while True:
-            time.sleep(60)
-    except KeyboardInterrupt:
-        print("closed in order")
-        raise SystemExit(130)
-with rows.open("a") as more:
-    more.write('{"n": 2}\\n')
-raise SystemExit(3)
-""".replace("GROUP", WORKERS)
 
 
 class Host:
@@ -132,17 +108,6 @@ def capacity(group: str) -> int:
     return int(answer["AutoScalingGroups"][0]["DesiredCapacity"])
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """The project's packages, with a workload of the test's own."""
-    root = tmp_path / "checkout"
-    (root / "workloads").mkdir(parents=True)
-    for name in ("bench", "catalog", "plan", "tasks", "requirements.txt", "Pulumi.bench-32.yaml"):
-        (root / name).symlink_to(ROOT / name)
-    (root / "workloads" / "probe.py").write_text(WORKLOAD)
-    return root
-
-
 def drive(host: Host, outputs: Outputs, checkout: Path, *options: str, **kwargs: Any) -> int:
     return remote.run(
         outputs,
@@ -197,7 +162,7 @@ def test_a_host_that_cannot_begin_says_why(
     host: Host, outputs: Outputs, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin" / "docker").write_text("#!/bin/sh\necho no such image >&2\nexit 125\n")
-    monkeypatch.setattr(remote, "_LOOK_S", 0.2)
+    monkeypatch.setattr(follow, "_LOOK_S", 0.2)
     boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName=WORKERS, DesiredCapacity=1)
     said = list[str]()
     with pytest.raises(SessionError, match=r"i-0driver ended without a word: Failed; no such image"):

@@ -108,10 +108,10 @@ def test_what_is_missing_is_said_in_the_schedulers_words() -> None:
 @pytest.mark.parametrize(
     ("engine", "autoscaled", "kind", "paths"),
     [
-        ("ray", False, "rayclusters.ray.io", ["replicas"]),
-        ("ray", True, "rayclusters.ray.io", ["minReplicas", "replicas"]),
-        ("dask", False, "daskclusters.kubernetes.dask.org", ["replicas"]),
-        ("dask", True, "daskautoscalers.kubernetes.dask.org", ["minimum"]),
+        ("ray", False, "RayCluster", ["replicas"]),
+        ("ray", True, "RayCluster", ["minReplicas", "replicas"]),
+        ("dask", False, "DaskCluster", ["replicas"]),
+        ("dask", True, "DaskAutoscaler", ["minimum"]),
     ],
 )
 def test_scaling_moves_what_the_operator_looks_at(engine: Any, autoscaled: bool, kind: str, paths: list[str]) -> None:
@@ -162,13 +162,13 @@ def test_equal_code_has_an_equal_key_and_holds_what_a_driver_imports(tmp_path: P
 
 
 def test_the_job_is_closed_in_and_holds_no_secret(tmp_path: Path) -> None:
-    job = driver_job(OUTPUTS, "r1", "driver/abc.tar.gz", ["workloads/ingest.py", "--stack", "k8s-50"])
+    arguments = ["workloads/ingest.py", "--stack", "k8s-50"]
+    job = driver_job(OUTPUTS, "r1", "driver/abc.tar.gz", "driver/runs/r1/", arguments)
     (box,) = job["spec"]["template"]["spec"]["containers"]
     assert job["spec"]["backoffLimit"] == 0
     assert box["image"] == IMAGE
     assert box["resources"]["requests"] == box["resources"]["limits"]
-    token = next(e for e in box["env"] if e["name"] == "RAY_AUTH_TOKEN")
-    assert token["valueFrom"] == {"secretKeyRef": {"name": "ray", "key": "auth_token"}}
+    assert not [e for e in box["env"] if "token" in e["name"].lower() or "valueFrom" in e]
     script = tmp_path / "job.sh"
     script.write_text(box["command"][2])
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
@@ -177,4 +177,4 @@ def test_the_job_is_closed_in_and_holds_no_secret(tmp_path: Path) -> None:
 
 def test_a_stack_without_kubernetes_is_told_so() -> None:
     with pytest.raises(ValueError, match="has no Kubernetes cluster"):
-        driver_job(OUTPUTS.model_copy(update={"kubernetes": None}), "r1", "key", ["workloads/ingest.py"])
+        driver_job(OUTPUTS.model_copy(update={"kubernetes": None}), "r1", "key", "p/", ["workloads/ingest.py"])

@@ -70,7 +70,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "pods-fit",
         "k8s-50",
         {"kubernetes.nodes": 7},
-        "50 workers of 4096 MiB and 3 for heads, operators and driver on 7 x m6i.2xlarge, which are 7 x 7 = 49",
+        "50 workers of 4096 MiB and 4 for heads, driver and operators on 7 x m6i.2xlarge, which are 7 x 7 = 49",
     ),
     ("pods-fit", "k8s-50", {"kubernetes.instanceType": "c6i.large"}, "not one worker fits"),
     ("autoscale-reachable", "autoscale", {"clusters.ray.nodes": 10}, "50, where the cluster declares 20 workers"),
