@@ -10,6 +10,7 @@ from bench.bundle import FETCH, OUTPUTS_FILE, install
 from plan.outputs import Outputs
 
 ROLE = {"breakeven.dev/role": "driver"}
+KEPT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _KEEP_S = 600  # how long a finished Job's log can be read
 _STORE_SHARE = 4  # a driver's raylet keeps its share of the objects in memory files, which a pod has 64 MiB of
 
@@ -74,6 +75,6 @@ def driver_job(
             "backoffLimit": 0,
             "activeDeadlineSeconds": RUN_S,
             "ttlSecondsAfterFinished": _KEEP_S,
-            "template": {"metadata": {"labels": ROLE}, "spec": pod},
+            "template": {"metadata": {"labels": ROLE, "annotations": KEPT}, "spec": pod},
         },
     }

@@ -33,6 +33,18 @@ _MOVED = {
     "DaskAutoscaler": ["spec.minimum"],
 }
 
+# A change of these is accepted by both operators and touches no running pod: a head would go on with the old image or
+# size beside new workers. So the cluster is made anew.
+_ANEW = {
+    "RayCluster": [
+        "spec.headGroupSpec",
+        "spec.workerGroupSpecs[0].rayStartParams",
+        "spec.workerGroupSpecs[0].template",
+    ],
+    "DaskCluster": ["spec.scheduler", "spec.worker.spec"],
+    "DaskAutoscaler": [],
+}
+
 
 @dataclass(frozen=True)
 class PodCluster:
@@ -164,6 +176,10 @@ def _custom(name: str, body: Body, after: Sequence[pulumi.Resource], parent: pul
             parent=parent,
             depends_on=list(after),
             ignore_changes=_MOVED[kind],
+            replace_on_changes=_ANEW[kind],
+            # An autoscaler belongs to its cluster, and is collected with it.
+            replace_with=[after[-1]] if kind == "DaskAutoscaler" else None,
+            delete_before_replace=True,
             custom_timeouts=pulumi.CustomTimeouts(delete=DELETE_TIMEOUT),
         ),
     )

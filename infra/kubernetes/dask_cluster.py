@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import Body, Image, PodSize, container, pod
+from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod
 from plan.settings import Autoscale
 
 API_VERSION = "kubernetes.dask.org/v1"
@@ -81,7 +81,8 @@ def dask_cluster(spec: DaskClusterSpec) -> Body:
     return {
         "apiVersion": API_VERSION,
         "kind": "DaskCluster",
-        "metadata": {"name": spec.name, "namespace": spec.namespace},
+        # The operator hands annotations on to all that it makes, pods too.
+        "metadata": {"name": spec.name, "namespace": spec.namespace, "annotations": dict(KEPT)},
         "spec": {
             "idleTimeout": spec.idle_timeout_s,
             "worker": {"replicas": spec.workers, "spec": pod([worker], spec.worker_account, spread=spread)},

@@ -28,8 +28,9 @@ CHARTS: Mapping[Engine, Chart] = {
     "ray": Chart("kuberay-operator", "1.7.0", "https://ray-project.github.io/kuberay-helm/"),
     "dask": Chart("dask-kubernetes-operator", "2026.3.0", "https://helm.dask.org/"),
 }
-# Carries autoscaler 1.35: its minor version is that of Kubernetes in catalog/eks_versions.csv's newest row.
-AUTOSCALER = Chart("cluster-autoscaler", "9.54.0", "https://kubernetes.github.io/autoscaler")
+# Its image is autoscaler 1.35.0 (values.yaml; charts up to 9.55.0 say 1.35 and carry 1.34.2): its minor version is that
+# of Kubernetes in catalog/eks_versions.csv's newest row.
+AUTOSCALER = Chart("cluster-autoscaler", "9.59.0", "https://kubernetes.github.io/autoscaler")
 
 IDLE_NODE = "2m"
 """How long a node must have had nothing to do before it goes; the chart's own default is ten minutes."""
@@ -55,7 +56,9 @@ class Operators(pulumi.ComponentResource):
     """KubeRay and the Dask operator in a namespace of their own, and cluster-autoscaler where nodes come and go.
 
     Why cluster-autoscaler and not Karpenter: it moves the managed node group, so `destroy` and the expiry know every
-    node; Karpenter starts instances by itself, which outlive it. Costs a few hundred MiB of the nodes. No outputs.
+    node, which carries the group's tags; Karpenter starts instances by itself, which outlive it. Not EKS Auto Mode
+    either: its nodes are of its own image, at a surcharge, and a benchmark wants the type it names. Costs a few hundred
+    MiB of the nodes. No outputs.
     """
 
     def __init__(self, name: str, args: OperatorsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -12,6 +12,10 @@ Image = Any
 ROLE = "breakeven.dev/role"
 """Label of what is no engine's own: `driver` for a session's Job, `expiry` for what ends the stack."""
 
+KEPT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+"""Annotation of what a node may not be taken from under: cluster-autoscaler would end the node of a half-empty cluster
+and have its Dask workers started elsewhere, in the middle of a run."""
+
 USER = 1000
 """Whom every container runs as: a number, since the kubelet cannot tell whether a name is root."""
 

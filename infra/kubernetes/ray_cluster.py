@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import Body, Image, PodSize, container, pod, resources
+from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod, resources
 from plan.settings import Autoscale
 
 API_VERSION = "ray.io/v1"
@@ -59,7 +59,10 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
         "minReplicas": spec.autoscale.min_workers if spec.autoscale else 0,
         "maxReplicas": spec.max_workers,
         "rayStartParams": {"num-cpus": f"{spec.size.vcpu:.0f}"},
-        "template": {"spec": pod([worker], spec.worker_account, spread={**labels, "ray.io/node-type": "worker"})},
+        "template": {
+            "metadata": {"annotations": dict(KEPT)},
+            "spec": pod([worker], spec.worker_account, spread={**labels, "ray.io/node-type": "worker"}),
+        },
     }
     body: Body = {
         "rayVersion": RAY_VERSION,
@@ -68,7 +71,10 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
             "serviceType": "ClusterIP",
             "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - a pod's own address
             # Only an autoscaled head speaks to the API server: its autoscaler patches this object's replicas.
-            "template": {"spec": pod([head], spec.head_account, api_token=scaled)},
+            "template": {
+                "metadata": {"annotations": dict(KEPT)},
+                "spec": pod([head], spec.head_account, api_token=scaled),
+            },
         },
         "workerGroupSpecs": [group],
     }

@@ -77,7 +77,7 @@ def test_image_and_bundle_together_hold_what_the_workloads_import() -> None:
     assert done.returncode == 0, done.stderr
     image = re.findall(r"^([\w.-]+)==", (ROOT / "runtimes/cluster/requirements.txt").read_text(), flags=re.MULTILINE)
     missing = set(done.stdout.split()) - set(image) - set(PACKAGES + PODS) - {"breakeven", "pip", "setuptools"}
-    assert not missing
+    assert missing <= {"regex"}  # jsonpath takes it where it is there, and `re` elsewhere
 
 
 def test_only_a_driver_of_pods_brings_their_client() -> None:
