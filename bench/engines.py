@@ -275,12 +275,12 @@ class Sessions:
 
     def _on_vms(self, name: str, cluster: ClusterOutputs) -> Session:
         """A session on a cluster that is at zero before, and stays up until another engine's turn or the end."""
-        if self.outputs.driver_instance and "BREAKEVEN_OUTPUTS" not in os.environ:
-            raise SessionError(f"{name} on EC2 answers only inside the stack's network: leave out --driver local")
         if name in self._refused:
             raise SessionError(f"not tried again in this run: {self._refused[name]}")
         if name not in self._vms:
-            self._vms[name] = VmCluster(self.outputs, cluster, Path(self._folder.name) / "secrets" / name)
+            outside = "BREAKEVEN_OUTPUTS" not in os.environ  # which the driver host is given
+            folder = Path(self._folder.name) / "secrets" / name
+            self._vms[name] = VmCluster(self.outputs, cluster, folder, outside=outside)
         vms, scaler = self._vms[name], scaling_group.of(self.outputs, name)
         try:
             return self._connect(name, *vms.up(), scaler, vms.ready)

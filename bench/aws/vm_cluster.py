@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from bench.aws.forward import PortForward, must_have_tools
 from bench.aws.ray_member import RayMember
 from bench.sessions.session import Fleet, SessionError
 from plan.outputs import ClusterOutputs, Outputs
@@ -29,18 +30,27 @@ PATIENT = Config(retries={"mode": "standard", "max_attempts": 8})
 
 
 class VmCluster:
-    """One cluster's two groups, and what a client needs to join. `folder`: private to this run, for its secret."""
+    """One cluster's two groups, and what a client needs to join. `folder`: private to this run, for its secret.
+    `outside`: the client is not in the stack's network, and reaches a Dask scheduler through Session Manager."""
 
-    def __init__(self, outputs: Outputs, cluster: ClusterOutputs, folder: Path):
+    def __init__(self, outputs: Outputs, cluster: ClusterOutputs, folder: Path, *, outside: bool = False):
         if not (cluster.group and cluster.head_group and cluster.secret_at):
             raise SessionError(
                 f"stack {outputs.stack!r}: its {cluster.engine} cluster names no groups: `pulumi up` anew"
             )
-        self._outputs, self._cluster, self._folder = outputs, cluster, folder
+        if outside and cluster.engine != "dask":
+            raise SessionError(
+                f"{cluster.engine} on EC2 answers only inside the stack's network: its workers open connections to the "
+                "driver, which a forwarded port cannot carry; leave out --driver local"
+            )
+        if outside:
+            must_have_tools()
+        self._outputs, self._cluster, self._folder, self._outside = outputs, cluster, folder, outside
         self.spent_s: dict[str, float] = {}
         """Seconds until the head answered, and from then until all workers had joined; empty where it was up."""
         self._scaling = _client("autoscaling", outputs)
         self._member: RayMember | None = None
+        self._forward: PortForward | None = None
         self._began = time.monotonic()
         slots, least = cluster.slots_per_node, cluster.autoscale.min_workers if cluster.autoscale else None
         # Where the engine's autoscaler moves the group, a session waits for its least and leaves the rest to it.
@@ -54,18 +64,24 @@ class VmCluster:
         was_up = self._desired(str(self._cluster.head_group)) == 1
         self._ask(str(self._cluster.head_group), 1)
         secret = fetch_secret(self._outputs, str(self._cluster.secret_at), self._folder)
-        host = self._head(began + deadline_s)
+        instance, host = self._head(began + deadline_s)
         if self._cluster.autoscale is None or not was_up:
             self._ask(str(self._cluster.group), self._nodes)
         port = PORTS[self._cluster.engine]
-        if not answers(host, port, began + deadline_s):
+        at = (host, port)
+        if self._outside:
+            self._leave()
+            self._forward = PortForward(instance, host, port, self._outputs.region)
+            at = ("127.0.0.1", self._forward.port)
+        until = began + deadline_s
+        if not (self._forward.speaks_tls(secret, until) if self._forward else answers(host, port, until)):
             raise SessionError(
                 f"{self._cluster.head_group}: {host}:{port} silent {deadline_s:.0f} s on; {self._look()}"
             )
         if not was_up:
             self.spent_s = {"head": time.monotonic() - began}
         if self._cluster.engine == "dask":
-            return f"tls://{host}:{port}", str(secret)
+            return f"tls://{at[0]}:{at[1]}", str(secret)
         token = str(secret / "token")
         if self._member is None or not self._member.of(host):
             self._leave()
@@ -120,6 +136,9 @@ class VmCluster:
         if self._member:
             self._member.end()
             self._member = None
+        if self._forward:
+            self._forward.end()
+            self._forward = None
 
     def _ask(self, group: str, nodes: int) -> None:
         self._scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=nodes, HonorCooldown=False)
@@ -130,8 +149,9 @@ class VmCluster:
     def _instances(self, group: str) -> list[str]:
         return [str(one["InstanceId"]) for one in _described(self._scaling, group)["Instances"]]
 
-    def _head(self, until: float) -> str:
-        """Private address of the head's newest running instance: an old one that is being ended may still be there."""
+    def _head(self, until: float) -> tuple[str, str]:
+        """Id and private address of the head's newest running instance: an old one that is being ended may still be
+        there."""
         ec2, group = _client("ec2", self._outputs), str(self._cluster.head_group)
         filters = [
             {"Name": "tag:aws:autoscaling:groupName", "Values": [group]},
@@ -140,7 +160,8 @@ class VmCluster:
         while True:
             reservations = ec2.describe_instances(Filters=filters)["Reservations"]
             if running := [instance for one in reservations for instance in one["Instances"]]:
-                return str(max(running, key=lambda instance: instance["LaunchTime"])["PrivateIpAddress"])
+                newest = max(running, key=lambda instance: instance["LaunchTime"])
+                return str(newest["InstanceId"]), str(newest["PrivateIpAddress"])
             if time.monotonic() > until:
                 raise SessionError(f"{group}: no instance is running; its activity history says why (quota, capacity)")
             time.sleep(_POLL_S)

@@ -20,8 +20,8 @@ GENEROUS = Person("tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambd
 Change = Callable[..., Settings]
 
 
-def changed_stack(stack: str, changes: Mapping[str, Any]) -> Settings:
-    """The settings of a stack file with some keys (dotted paths) set, or removed where the value is None."""
+def changed_document(stack: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A stack file's settings with some keys (dotted paths) set, or removed where the value is None."""
     text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
     document = copy.deepcopy(yaml.safe_load(text)["config"][CONFIG_KEY])
     for path, value in changes.items():
@@ -33,7 +33,12 @@ def changed_stack(stack: str, changes: Mapping[str, Any]) -> Settings:
             del place[key]
         else:
             place[key] = value
-    return parse(document, stack)
+    return dict(document)
+
+
+def changed_stack(stack: str, changes: Mapping[str, Any]) -> Settings:
+    """`changed_document`, parsed."""
+    return parse(changed_document(stack, changes), stack)
 
 
 @pytest.fixture
