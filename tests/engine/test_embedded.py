@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,12 @@ import psutil
 import pytest
 import yaml
 
+from bench.rows import Row
 from tests.engine.conftest import NEEDED, ROOT, Engine
 
 pytestmark = pytest.mark.engine
 
+EVERY_ENGINE = {"ray", "dask", "lithops", "ray+lithops", "dask+lithops", "pandas", "arrow"}
 # The quick parts alone: what is tried here is how the engine drives the supervisor, not that each part runs.
 QUICK = {"program": "embedded", "cache": {"platform": "local"}}
 
@@ -42,6 +45,12 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     yield found
     for stack in found.made:
         found.run("destroy", "-s", stack, "--yes", "--skip-preview")
+
+
+def _script(engine: Engine, script: str, *options: str) -> None:
+    command = [sys.executable, str(ROOT / "workloads" / script), *options]
+    done = subprocess.run(command, env=engine.environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"{script} exited {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
 def _processes(root: Path, stack: str) -> dict[str, int]:
@@ -71,11 +80,16 @@ def test_a_stack_comes_up_stays_is_repaired_and_goes(engine: Engine) -> None:
 
 
 @pytest.mark.slow_engine
-def test_dev_comes_up_and_goes(engine: Engine) -> None:
+def test_a_workload_runs_on_a_stack_that_the_engine_brought_up(engine: Engine) -> None:
     engine.init("dev")
     engine.run("up", "-s", "dev", "--yes", "--skip-preview")
     running = _processes(engine.project, "dev")
     assert {"s3", "redis", "ray", "ray-node-0", "dask", "dask-node-0"} <= set(running)
     assert engine.preview("dev") == {}
+    _script(engine, "generate.py", "--stack", "dev", "--gb", "0.02", "--files", "2")
+    _script(engine, "ingest.py", "--stack", "dev", "--repeats", "0", "--results", str(engine.project / "results"))
+    (written,) = (engine.project / "results" / "dev").glob("*.jsonl")
+    rows = [Row.model_validate_json(line) for line in written.read_text().splitlines()]
+    assert {row.label for row in rows if row.condition == "cold" and row.status == "ok"} == EVERY_ENGINE
     engine.run("destroy", "-s", "dev", "--yes", "--skip-preview")
     assert not any(psutil.pid_exists(pid) for pid in running.values())
