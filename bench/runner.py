@@ -132,7 +132,7 @@ class Run:
             notes["memory_shared_by"] = self.sessions.sharing(NEEDS[sample.engine][0])
         forked = not all(session.keeps_workers for session in opened)
         if forked:
-            notes["function_processes"] = "new in every run"
+            notes["function_processes"] = "forked in every run, from a runtime that is warm after its first"
         row = replace_row(
             row,
             answer=outcome.answer.checksum(),

@@ -1,6 +1,7 @@
 """A session on a pool of functions, by Lithops. Code goes with each job as an included module."""
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -96,8 +97,10 @@ class LithopsSession:
                 yield Done(index[future.call_id], *future.result())
 
     def recycle(self) -> None:
+        """On one machine: a runtime that has imported nothing, as after a new deployment."""
         if self.keeps_workers:
             raise SessionError("lithops on Lambda: cold needs a new function version, which the stack publishes")
+        subprocess.run([self._functions.runtime, "cold"], check=True, timeout=30)
 
     def scale(self, nodes: int, slots: int | None = None) -> None:
         """On one machine the pool has a size, which is set for what is called next; nothing starts before."""
