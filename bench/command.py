@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
+from math import floor, isfinite
 
 import click
 from botocore.exceptions import BotoCoreError
@@ -25,11 +27,12 @@ from plan.outputs import Outputs
 from plan.settings import SettingsError
 from tasks.answer import Answer, Query
 from tasks.manifest import Incomplete, OtherData
-from tasks.objects import EndpointFailed, NoData
+from tasks.objects import EndpointFailed, NoData, ObjectChanged, ObjectGone
+from tasks.records import BadData
 
 _TOLD = (
     *(stack.StackError, SettingsError, EngineError, SessionError, dataset.DataError),
-    *(NoData, EndpointFailed, OtherData, Incomplete, BotoCoreError),
+    *(NoData, ObjectGone, ObjectChanged, EndpointFailed, BadData, OtherData, Incomplete, BotoCoreError),
     *(BudgetExceeded, PriceError, ParameterMissing, UnknownInstanceTypeError, ClockBackwards),
 )
 
@@ -121,7 +124,10 @@ def true_answer(sessions: Sessions, job: Ingest) -> Answer:
 
 def query(column: str, above: float, decimals: int) -> Query:
     """The query with its bound in the column's integer units."""
-    return Query(column, round(above * 10**decimals), Query().largest, decimals)
+    if not isfinite(above):
+        raise dataset.DataError(f"found --above {above}, wanted a finite number")
+    # Exactly: a value of so many decimals is above the bound if it is above the bound rounded down to as many.
+    return Query(column, floor(Decimal(str(above)).scaleb(decimals)), Query().largest, decimals)
 
 
 def generator(sessions: Sessions, engine: str, files: int) -> Session:

@@ -6,7 +6,6 @@ Frames and tables hold the asked column alone, as float64; `exact_units` turns i
 import io
 import pickle
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -18,13 +17,9 @@ import pyarrow.csv as pc
 from pyarrow.fs import FileSystem
 
 from tasks.answer import Answer, Query, answer_of, exact_units, merge
+from tasks.kept import Kept, passing, written
 from tasks.objects import Access, DataObject, read_stream
-from tasks.ranges import Piece, tables
 from tasks.trace import trace
-from tasks.upload import put_stream
-
-Kept = tuple[int, np.ndarray]
-"""Rows read, and the values that pass the filter, in integer units."""
 
 
 def frame_answer(frame: pd.DataFrame, query: Query) -> Answer:
@@ -61,35 +56,13 @@ def stream_answer(body: Any, names: list[str] | None, query: Query) -> Answer:
 def stream_kept(body: Any, names: list[str] | None, query: Query) -> Kept:
     """As `stream_answer`, but the values themselves: for a cluster to sort."""
     frame = _stream_frame(body, names, query)
-    return len(frame), _kept(_frame_units(frame, query), query)
+    units = passing(_frame_units(frame, query), query)
+    return Kept(len(frame), len(units), units)
 
 
-def piece_kept(access: Access, piece: Piece, query: Query) -> Kept:
-    """Rows of a piece of the ranges reader, and the values that pass the filter."""
-    rows, found = 0, [np.empty(0, np.int64)]
-    for table in tables(access, piece, {query.column: pa.decimal128(38, query.decimals)}):
-        rows += table.num_rows
-        # A decimal of 64 bits is an integer of units underneath; the cast raises where 18 digits don't hold a value.
-        values = table.column(0).drop_null().cast(pa.decimal64(18, query.decimals))
-        found += [_kept(chunk.view(pa.int64()).to_numpy(), query) for chunk in values.chunks]
-    return rows, np.concatenate(found)
-
-
-def written_stream(body: Any, names: list[str] | None, access: Access, parts_at: str, query: Query) -> tuple[int, int]:
-    """As `stream_kept`, but the values go to a part of their own below `parts_at`. Returns rows read and kept."""
-    return _written(access, parts_at, *stream_kept(body, names, query))
-
-
-def written_piece(access: Access, parts_at: str, piece: Piece, query: Query) -> tuple[int, int]:
-    """As `piece_kept`, but the values go to a part of their own below `parts_at`. Returns rows read and kept."""
-    return _written(access, parts_at, *piece_kept(access, piece, query))
-
-
-def _written(access: Access, parts_at: str, rows: int, units: np.ndarray) -> tuple[int, int]:
-    out = io.BytesIO()
-    pc.write_csv(pa.table({"units": units}), out)
-    put_stream(access, f"{parts_at}/{uuid.uuid4().hex}.csv", [out.getvalue()])
-    return rows, len(units)
+def written_stream(body: Any, names: list[str] | None, access: Access, parts_at: str, query: Query) -> Kept:
+    """As `stream_kept`, but the values go to a part of their own below `parts_at`."""
+    return written(access, parts_at, stream_kept(body, names, query))
 
 
 def sorted_answer(units: np.ndarray, query: Query) -> Answer:
@@ -180,7 +153,3 @@ def _frame_units(frame: pd.DataFrame, query: Query) -> np.ndarray:
 
 def _table_units(table: pa.Table, query: Query) -> np.ndarray:
     return exact_units(table.column(query.column).drop_null().to_numpy(), query.decimals)
-
-
-def _kept(units: np.ndarray, query: Query) -> np.ndarray:
-    return units if query.above is None else units[units > query.above]

@@ -38,7 +38,7 @@ import pyarrow as pa
 from tasks.answer import Answer, Query, answer_of, merge
 from tasks.objects import BLOCK_BYTES, Access, DataObject, ObjectChanged, read_stream
 from tasks.records import BadData, Grammar, layout
-from tasks.slices import EXAMPLES, MIB, BadRows, Clock, Slice, is_gzip, readers
+from tasks.slices import EXAMPLES, MIB, Bad, BadRows, Clock, Slice, is_gzip, readers
 
 # Blocks a worker holds at once: read ahead, in hand, carried over, and Arrow's copies.
 _WORKING_SET_BYTES = 8 * BLOCK_BYTES
@@ -150,7 +150,7 @@ def read(
         part, found = reader.slice, Answer()
         try:
             for table in reader.tables({query.column: column_type}):
-                values = _units(table.column(0))
+                values = units_of(table.column(0))
                 found = merge((found, answer_of(values, table.num_rows, query)), query)
         except BadData as error:
             if not reader.guessed:
@@ -215,7 +215,7 @@ def tables(
     piece: Piece,
     columns: Mapping[str, pa.DataType] | pa.Schema,
     *,
-    bad_rows: BadRows = "fail",
+    bad_rows: BadRows | Bad = "fail",
     delimiter: str = ",",
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.Table]:
@@ -223,7 +223,7 @@ def tables(
 
     Every row is certain when it is yielded. A range whose start can't be told from its own first 16 MiB is settled by
     reading the bytes before it: exact, and slow only for files with line ends inside quotes. Raises like `read`, but
-    BadData always at once. Rows that `bad_rows="skip"` leaves out are not counted here.
+    BadData always at once. Rows left out are counted where `bad_rows` is a `Bad("skip")` to count them in.
     """
     wanted = columns if isinstance(columns, pa.Schema) else pa.schema(list(columns.items()))
     types = dict(zip(wanted.names, wanted.types, strict=True))
@@ -231,7 +231,7 @@ def tables(
         access, piece.slices, delimiter, bad_rows, block_bytes=block_bytes, clock=Clock(), certain=True
     ):
         yield from reader.tables(types)
-    yield pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    yield pa.Table.from_batches([], wanted)
 
 
 def schema(
@@ -267,8 +267,8 @@ def header(access: Access, objects: Sequence[DataObject], delimiter: str = ",") 
     return ()
 
 
-def _units(column: pa.ChunkedArray) -> np.ndarray:
-    """Non-null decimals as int64, without a detour through floats, nor pyarrow.compute, which takes long to import."""
+def units_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Non-null decimals of at most 18 digits as int64, not by pyarrow.compute, which takes long to import."""
     found = [np.zeros(0, np.int64)]
     for chunk in column.chunks:
         validity, words = chunk.buffers()

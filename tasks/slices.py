@@ -41,7 +41,7 @@ class Slice:
 
 @dataclass
 class Bad:
-    """Bad rows of one slice: raised at once, or counted and the first few kept."""
+    """Bad rows of one slice, or of all that share it: raised at once, or counted and the first few kept."""
 
     policy: BadRows
     count: int = 0
@@ -96,7 +96,7 @@ def readers(
     access: Access,
     slices: Sequence[Slice],
     delimiter: str,
-    bad_rows: BadRows,
+    bad_rows: BadRows | Bad,
     *,
     block_bytes: int,
     clock: Clock,
@@ -108,7 +108,8 @@ def readers(
     blocks = read_ahead(access, chain.from_iterable(wanted), 2 * block_bytes)
     for part, requests in zip(slices, wanted, strict=True):
         own = islice(blocks, len(requests))
-        yield Reader(access, part, grammar, Bad(bad_rows), own, requests, block_bytes, clock, certain)
+        bad = bad_rows if isinstance(bad_rows, Bad) else Bad(bad_rows)
+        yield Reader(access, part, grammar, bad, own, requests, block_bytes, clock, certain)
         for _ in own:  # a slice that ended early leaves blocks that are not the next one's
             pass
 
@@ -429,6 +430,8 @@ class _Parser:
             table = parsed(size + 1)
         table = table.select(range(len(names))).rename_columns(names)
         for column in table.columns:
+            if pa.types.is_decimal(column.type):
+                column.validate(full=True)  # Arrow counts digits before it scales them: 1e17 would pass, and wrap
             # Nulls come out as NaN; one more than there are nulls was written as such.
             if pa.types.is_floating(column.type) and (~np.isfinite(column.to_numpy())).sum() > column.null_count:
                 raise pa.ArrowInvalid("not a finite number")

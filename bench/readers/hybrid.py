@@ -14,22 +14,23 @@ from typing import Any
 import pyarrow as pa
 
 from bench.readers import native as own
-from bench.readers.ingest import Ingest, Outcome, Read
+from bench.readers.ingest import Ingest, Outcome, Read, bad_notes
 from bench.sessions.on_lithops import LithopsSession
 from bench.sessions.session import mapped
 from bench.spans import Spans
-from tasks import native, ranges
+from tasks import kept, native, ranges
 from tasks.answer import Answer, Query, merge
+from tasks.kept import Kept
 from tasks.objects import list_objects
 from tasks.trace import Trace
 from tasks.upload import remove
 
-Kept = list[tuple[Any, Trace]]
+Filtered = list[tuple[Kept, Trace]]
 # Filters in functions: (session, job, prefix for parts or None) to what each function returned.
-Filter = Callable[[LithopsSession, Ingest, str | None], Kept]
+Filter = Callable[[LithopsSession, Ingest, str | None], Filtered]
 
 
-def by_partitions(session: LithopsSession, job: Ingest, parts_at: str | None) -> Kept:
+def by_partitions(session: LithopsSession, job: Ingest, parts_at: str | None) -> Filtered:
     """Read with Lithops's own partitioner."""
     query = job.data.query
     if parts_at is None:
@@ -37,16 +38,15 @@ def by_partitions(session: LithopsSession, job: Ingest, parts_at: str | None) ->
     return own.partitioned(session, job, native.written_stream, (job.access, parts_at, query))
 
 
-def by_ranges(session: LithopsSession, job: Ingest, parts_at: str | None) -> Kept:
+def by_ranges(session: LithopsSession, job: Ingest, parts_at: str | None) -> Filtered:
     """Read with the ranges reader; rows are certain before they are handed on."""
     size = ranges.range_bytes(job.data.objects, session.fleet().workers, job.memory_mib, functions=True)
     pieces = ranges.plan(job.data.objects, size)
+    rest = (job.data.query, job.bad_rows)
     if parts_at is None:
-        done = mapped(session, native.piece_kept, [(job.access, piece, job.data.query) for piece in pieces])
+        done = mapped(session, kept.piece_kept, [(job.access, piece, *rest) for piece in pieces])
     else:
-        done = mapped(
-            session, native.written_piece, [(job.access, parts_at, piece, job.data.query) for piece in pieces]
-        )
+        done = mapped(session, kept.written_piece, [(job.access, parts_at, piece, *rest) for piece in pieces])
     return [(d.result, d.trace) for d in done]
 
 
@@ -56,17 +56,16 @@ def ray(filtered: Filter) -> Read:
     def read(sessions: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
         from ray import data
 
-        kept = _filter(filtered, sessions[1], job, spans, None)
-        rows = sum(found[0] for found, _ in kept)
+        handed = _filter(filtered, sessions[1], job, spans, None)
         with spans.span("sort"):
-            ordered = data.from_arrow([pa.table({"units": found[1]}) for found, _ in kept]).sort(
+            ordered = data.from_arrow([pa.table({"units": found.units}) for found, _ in handed]).sort(
                 "units", descending=True
             )
             parts = ordered.map_batches(
                 native.traced_sorted_table, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": job.data.query}
             )
             found = [pickle.loads(row["part"]) for row in parts.take_all()]  # noqa: S301  our own workers wrote it
-        return _outcome(found, kept, rows, sum(len(f[1]) for f, _ in kept), job.data.query)
+        return _outcome(found, handed, job.data.query)
 
     return read
 
@@ -80,11 +79,11 @@ def dask(filtered: Filter) -> Read:
 
         parts_at = f"{job.working}/hybrid/{uuid.uuid4().hex}"
         try:
-            kept = _filter(filtered, sessions[1], job, spans, parts_at)
+            handed = _filter(filtered, sessions[1], job, spans, parts_at)
             with spans.span("sort"):
                 written = list_objects(job.access, parts_at)
-                if len(written) != len(kept):
-                    raise ValueError(f"{parts_at}: found {len(written)} parts, wanted {len(kept)}, one per function")
+                if len(written) != len(handed):
+                    raise ValueError(f"{parts_at}: found {len(written)} parts, wanted {len(handed)}, one per function")
                 ordered = dd.read_csv(
                     [item.uri for item in written],
                     dtype={"units": "int64"},
@@ -95,7 +94,7 @@ def dask(filtered: Filter) -> Read:
                     native.traced_sorted_frame, job.data.query, meta=pd.Series([], dtype=object)
                 )
                 found = list(sessions[0].client.compute(parts).result())
-            return _outcome(found, kept, sum(f[0] for f, _ in kept), sum(f[1] for f, _ in kept), job.data.query)
+            return _outcome(found, handed, job.data.query)
         finally:
             with spans.span("clean"):
                 _remove_all(job, parts_at)
@@ -112,25 +111,27 @@ def _remove_all(job: Ingest, parts_at: str) -> None:
         remove(job.access, item.uri)
 
 
-def _filter(filtered: Filter, session: LithopsSession, job: Ingest, spans: Spans, parts_at: str | None) -> Kept:
+def _filter(filtered: Filter, session: LithopsSession, job: Ingest, spans: Spans, parts_at: str | None) -> Filtered:
     with spans.span("read"):
         began_at = time.time()
-        kept = filtered(session, job, parts_at)
-    spans.split("read", began_at, [trace for _, trace in kept])
-    return kept
+        handed = filtered(session, job, parts_at)
+    spans.split("read", began_at, [trace for _, trace in handed])
+    return handed
 
 
-def _outcome(sorted_parts: list[tuple[Answer, Trace]], kept: Kept, rows: int, count: int, query: Query) -> Outcome:
+def _outcome(sorted_parts: list[tuple[Answer, Trace]], handed: Filtered, query: Query) -> Outcome:
     """The answer of the sorted values, with the rows that the functions read. Raises ValueError if one was lost."""
-    answer = merge((part for part, _ in sorted_parts), query)
+    answer, count = merge((part for part, _ in sorted_parts), query), sum(found.count for found, _ in handed)
     if answer.kept != count:
         raise ValueError(f"the functions kept {count} values, the cluster sorted {answer.kept}")
-    functions = [trace for _, trace in kept]
+    functions = [trace for _, trace in handed]
+    skipped = sum(found.bad_rows for found, _ in handed)
+    examples = [example for found, _ in handed for example in found.bad_examples]
     return Outcome(
-        replace(answer, rows=rows),
+        replace(answer, rows=sum(found.rows for found, _ in handed)),
         [*functions, *(trace for _, trace in sorted_parts)],
         functions,
-        {"handed_over": count},
+        {"handed_over": count, **bad_notes(skipped, examples)},
     )
 
 

@@ -8,8 +8,11 @@ from bench.dataset import Dataset
 from bench.spans import Spans
 from tasks.answer import Answer
 from tasks.objects import Access
+from tasks.records import BadData
 from tasks.slices import BadRows
 from tasks.trace import Trace
+
+Note = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ class Outcome:
     answer: Answer
     traces: Sequence[Trace]
     functions: Sequence[Trace] = ()
-    notes: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    notes: dict[str, Note] = field(default_factory=dict)
     s3_gets: int = 0
+
+
+def bad_notes(count: int, examples: Sequence[BadData]) -> dict[str, Note]:
+    """What a row says of records that `--bad-rows skip` left out: how many, and the first of them."""
+    return {"bad_rows": count, "bad_examples": "; ".join(str(example) for example in examples[:3]) or None}
 
 
 # The sessions are those that the engine's name names, in its order: `ray+lithops` has two.

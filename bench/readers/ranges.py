@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from bench.readers.ingest import Ingest, Outcome, Read
+from bench.readers.ingest import Ingest, Note, Outcome, Read, bad_notes
 from bench.sessions.session import Done, Session, mapped
 from bench.spans import Spans
 from tasks import ranges
@@ -36,15 +36,12 @@ def read(sessions: Sequence[Session], job: Ingest, spans: Spans) -> Outcome:
     return Outcome(result.answer, traces, functions, _notes(result, pieces, done), gets)
 
 
-def _notes(
-    result: ranges.Result, pieces: Sequence[ranges.Piece], done: Sequence[Done]
-) -> dict[str, str | int | float | bool | None]:
+def _notes(result: ranges.Result, pieces: Sequence[ranges.Piece], done: Sequence[Done]) -> dict[str, Note]:
     return {
         "pieces": len(pieces),
         "bytes_read": result.bytes_read,
         "reread_whole": len(result.reread_whole),
-        "bad_rows": result.bad_rows,
-        "bad_examples": "; ".join(str(example) for example in result.bad_examples[:3]) or None,
+        **bad_notes(result.bad_rows, result.bad_examples),
         "read_worker_s": round(sum(d.result.read_s for d in done), 6),
         "parse_worker_s": round(sum(d.result.parse_s for d in done), 6),
     }

@@ -93,6 +93,28 @@ def test_own_files_are_checked_without_a_manifest(dev_stack: Outputs, tmp_path: 
     assert {row.status for row in read(tmp_path)} == {"ok"}
 
 
+def test_a_bad_row_of_own_files_is_told_with_its_place_or_skipped_by_every_reader(
+    dev_stack: Outputs, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.csv").write_text("x,price\n1,10.5\n2,1e17\n3,7.25\n")
+    options = ("--data", str(own), "--column", "price", "--above", "7.249", "--repeats", "0")
+    told = run("ingest.py", *options, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "a.csv: byte 15: wanted decimal128(18, 2)" in told.stderr
+    assert "Traceback" not in told.stderr
+    engines = ["dask", "ray+lithops", "dask+lithops"]
+    done = run("ingest.py", *options, "--bad-rows", "skip", "--engines", ",".join(engines), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 rows of the data skipped" in done.stdout
+    found = read(tmp_path)
+    assert [(row.label, row.status, row.parameters["bad_rows"]) for row in found] == [
+        (name, "ok", 1) for name in engines
+    ]
+    assert {row.parameters["above"] for row in found} == {724}  # 7.25 is above 7.249, which rounds to it
+
+
 class Endpoint:
     """A way to the S3 endpoint that closes for good after so many bytes of answers."""
 
