@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bench.engines import Unequal
 from bench.rows import Failure, FailureKind
-from bench.sessions.session import WorkerLost
+from bench.sessions.session import OutOfMemory, WorkerLost
 from tasks.objects import Access, EndpointFailed, ObjectChanged, ObjectGone, s3_client
 from tasks.records import BadData
 
@@ -28,6 +28,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (BadData, "bad-data"),
     (WorkerLost, "worker-lost"),
     (MemoryError, "out-of-memory"),
+    (OutOfMemory, "out-of-memory"),
 )
 # Engines' own errors by class name, so that none is imported for it.
 _BY_NAME: dict[str, FailureKind] = {

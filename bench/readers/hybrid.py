@@ -93,7 +93,7 @@ def dask(filtered: Filter) -> Read:
                 parts = ordered.map_partitions(
                     native.traced_sorted_frame, job.data.query, meta=pd.Series([], dtype=object)
                 )
-                found = list(sessions[0].client.compute(parts).result())
+                found = list(sessions[0].computed(parts))
             return _outcome(found, handed, job.data.query)
         finally:
             with spans.span("clean"):

@@ -50,7 +50,7 @@ def dask(sessions: Sequence[DaskSession], job: Ingest, spans: Spans) -> Outcome:
         )
         parts = frame.map_partitions(native.traced_frame_answer, query, meta=pd.Series([], dtype=object))
     with spans.span("run"):
-        found = list(sessions[0].client.compute(parts).result())
+        found = list(sessions[0].computed(parts))
     with spans.span("merge"):
         return Outcome(merge((answer for answer, _ in found), query), [trace for _, trace in found])
 

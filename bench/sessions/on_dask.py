@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError
+from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError
 from tasks.trace import traced
 
 _TIMEOUT_S = 60
@@ -79,8 +80,29 @@ class DaskSession:
         index = {future.key: number for number, future in enumerate(futures)}
         # What has ended is fetched together: as_completed's own `with_results` asks once for each.
         for ended in as_completed(futures).batches():
-            for future, result in zip(ended, self.client.gather(ended), strict=True):
+            with self._memory_told():
+                results = self.client.gather(ended)
+            for future, result in zip(ended, results, strict=True):
                 yield Done(index[future.key], *result)
+
+    def computed(self, collection: Any) -> Any:
+        """The result of a Dask collection. Raises OutOfMemory, and what the work raised."""
+        with self._memory_told():
+            return self.client.compute(collection).result()
+
+    @contextmanager
+    def _memory_told(self) -> Iterator[None]:
+        """To the scheduler a worker that its nanny ended is lost like any other; the nanny's events say why."""
+        from distributed import KilledWorker
+
+        try:
+            yield
+        except KilledWorker as error:
+            for _, event in self.client.get_events("worker-restart-memory"):
+                if event["worker"] == error.last_worker.address:
+                    held = f"dask worker {event['worker']} held {event['rss'] // 2**20} MiB and was ended for it"
+                    raise OutOfMemory(f"{held}: give workers more memory, or read smaller pieces") from error
+            raise
 
     def recycle(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)

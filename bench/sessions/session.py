@@ -21,6 +21,10 @@ class WorkerLost(RuntimeError):
     """A worker died and the engine did not save the work."""
 
 
+class OutOfMemory(RuntimeError):
+    """A worker was ended for its memory, and so were those that tried again."""
+
+
 @dataclass(frozen=True)
 class Fleet:
     """Workers as the engine itself counts them. memory_mib: what one is held to; None where nothing holds it. hosts:

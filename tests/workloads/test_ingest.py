@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ import pytest
 from bench import rows, stack
 from bench.engines import NEEDS, ON_REQUEST, Sessions
 from plan.outputs import Outputs
+from tasks.objects import s3_client
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -116,57 +117,132 @@ def test_a_bad_row_of_own_files_is_told_with_its_place_or_skipped_by_every_reade
 
 
 class Endpoint:
-    """A way to the S3 endpoint that closes for good after so many bytes of answers."""
+    """A way to the S3 endpoint on which something happens, once, after so many bytes of answers.
 
-    def __init__(self, target: str, limit_bytes: int):
+    then: "close" it for good, "refuse" each request from now on, or call what is given and go on.
+    """
+
+    def __init__(self, target: str, limit_bytes: int, then: str | Callable[[], object]):
         host, _, port = target.removeprefix("http://").partition(":")
-        self._target, self._left = (host, int(port)), limit_bytes
+        self._target, self._left, self._then = (host, int(port)), limit_bytes, then
+        self._once, self.refused = threading.Lock(), 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
+    @property
+    def _shut(self) -> bool:
+        return self._left <= 0 and isinstance(self._then, str)
+
     def _accept(self) -> None:
-        while self._left > 0:
-            try:
+        with contextlib.suppress(OSError):
+            while True:
                 client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            for source, sink, answers in ((client, server, False), (server, client, True)):
-                threading.Thread(target=self._pump, args=(source, sink, answers), daemon=True).start()
+                if self._shut:
+                    client.recv(65536)
+                    client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    client.close()
+                    self.refused += 1
+                    continue
+                server = socket.create_connection(self._target)
+                for source, sink, answers in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._pump, args=(source, sink, answers), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while block := source.recv(65536):
                 if answers:
-                    self._left -= len(block)
-                if self._left <= 0:
-                    self._listener.close()
+                    self._count(len(block))
+                if self._shut:
                     break
                 sink.sendall(block)
-        except OSError:
-            pass
         for end in (source, sink):
             end.close()
 
+    def _count(self, size: int) -> None:
+        with self._once:
+            before, self._left = self._left, self._left - size
+            if before > 0 >= self._left:
+                if self._then == "close":
+                    self._listener.close()
+                elif callable(self._then):
+                    self._then()
+
+
+@pytest.fixture
+def through(dev_stack: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Endpoint]]:
+    """Makes the stack of `tmp_path` one whose endpoint is reached by an `Endpoint`, and runs against that stack."""
+    ways = []
+
+    def make(limit_bytes: int, then: str | Callable[[], object]) -> Endpoint:
+        assert dev_stack.s3_endpoint
+        ways.append(Endpoint(dev_stack.s3_endpoint, limit_bytes, then))
+        folder = stack.state_dir("dev", tmp_path)
+        folder.mkdir(parents=True)
+        shutil.copy(CHECKOUT / "Pulumi.dev.yaml", tmp_path)
+        outputs = dev_stack.model_copy(update={"s3_endpoint": ways[-1].url})
+        (folder / "outputs.json").write_text(outputs.model_dump_json(by_alias=True))
+        monkeypatch.setenv("BREAKEVEN_ROOT", str(tmp_path))
+        return ways[-1]
+
+    yield make
+    for way in ways:
+        way._listener.close()
+
 
 def test_an_endpoint_gone_mid_run_is_a_typed_row_and_the_next_engine_still_runs(
-    dev_stack: Outputs, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    through: Callable[..., Endpoint], data: str, tmp_path: Path
 ) -> None:
-    assert dev_stack.s3_endpoint
-    way = Endpoint(dev_stack.s3_endpoint, 1_500_000)
-    folder = stack.state_dir("dev", tmp_path)
-    folder.mkdir(parents=True)
-    shutil.copy(CHECKOUT / "Pulumi.dev.yaml", tmp_path)
-    (folder / "outputs.json").write_text(
-        dev_stack.model_copy(update={"s3_endpoint": way.url}).model_dump_json(by_alias=True)
-    )
-    monkeypatch.setenv("BREAKEVEN_ROOT", str(tmp_path))
+    through(1_500_000, "close")
     done = run("ingest.py", "--repeats", "0", "--engines", "dask,arrow", "--data", data, cwd=tmp_path)
     assert done.returncode == 1
     found = read(tmp_path / "results")
     assert [row.label for row in found] == ["dask", "arrow"]
     assert [row.failure.kind if row.failure else None for row in found] == ["endpoint", "endpoint"]
+
+
+def test_an_endpoint_that_keeps_failing_is_tried_a_bounded_number_of_times(
+    through: Callable[..., Endpoint], data: str, tmp_path: Path
+) -> None:
+    way = through(1_500_000, "refuse")
+    done = run("ingest.py", "--repeats", "0", "--engines", "dask", "--data", data, cwd=tmp_path)
+    assert done.returncode == 1
+    (row,) = read(tmp_path / "results")
+    assert row.failure
+    assert row.failure.kind == "endpoint"
+    assert "failed 5 times, last with 503" in row.failure.message
+    assert 5 <= way.refused <= 40  # of each of at most three reads, as often as Dask tried the task
+
+
+@pytest.mark.parametrize("kind", ["object-gone", "object-changed"])
+def test_an_object_gone_or_changed_since_it_was_listed_is_a_typed_row(
+    dev_stack: Outputs, through: Callable[..., Endpoint], data: str, kind: str, tmp_path: Path
+) -> None:
+    """It happens when the driver has listed all and reads the first header."""
+    client = s3_client(stack.access(dev_stack))
+    prefix = data.removeprefix("s3://data/")
+    own = f"faults/{kind}"
+    for entry in client.list_objects_v2(Bucket="data", Prefix=f"{prefix}/")["Contents"]:
+        body = client.get_object(Bucket="data", Key=entry["Key"])["Body"].read()
+        client.put_object(Bucket="data", Key=entry["Key"].replace(prefix, own), Body=body)
+    at = {"Bucket": "data", "Key": f"{own}/part-00002.csv"}
+
+    def happens() -> None:
+        if kind == "object-gone":
+            client.delete_object(**at)
+        else:
+            changed = client.get_object(**at)["Body"].read().replace(b"1", b"2", 1)
+            client.put_object(**at, Body=changed)
+
+    through(300_000, happens)
+    done = run("ingest.py", "--repeats", "0", "--engines", "dask,lithops", "--data", f"s3://data/{own}", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = read(tmp_path / "results")
+    assert [(row.label, row.failure.kind if row.failure else None) for row in found] == [
+        ("dask", kind),
+        ("lithops", kind),
+    ]
+    assert all("part-00002.csv" in row.failure.message for row in found if row.failure)
 
 
 @pytest.mark.parametrize("engine", ["ray", "dask"])
