@@ -3,27 +3,27 @@
     python -m bench.figures --only "1 GB in 8 files"
 
 Brings the embedded stack up if it is not, generates what is not there, runs the workload's own script, and writes
-`benchmarks/<name>.md` with the machine, the date, the commands and the rows' file. It judges nothing: a bound that is
-missed is written down as missed.
+`benchmarks/ingest.md` from the newest rows of each case, with their machine, date and commit: so the cases may be taken
+one by one. It judges nothing: a bound that is missed is written down as missed.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from bench import machine, rows, stack
+from bench import rows
 from bench.rows import Row
+from bench.spans import own_share
 from bench.stats import compare, estimate
 
 REFERENCE, BEYOND = "arrow", "polars"
-FOLDER = Path("benchmarks")
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+PAGE = FOLDER / "ingest.md"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Case:
     @property
     def uri(self) -> str:
         return f"s3://data/store_sales/gb{self.gb:g}-f{self.files}-s0"
+
+    @property
+    def folder(self) -> Path:
+        return FOLDER / "rows" / self.name.replace(" ", "-")
 
 
 CASES = (
@@ -62,8 +66,8 @@ def stack_up(name: str) -> Iterator[None]:
             subprocess.run([*driver, "down", "--stack", name], check=True)
 
 
-def measured(name: str, case: Case) -> list[Row]:
-    """Rows of one case, taken by the workload's own script."""
+def measure(name: str, case: Case) -> None:
+    """Take the rows of one case by the workload's own script."""
     script = [sys.executable, str(Path(__file__).parents[1] / "workloads")]
     generate = [
         script[0],
@@ -76,13 +80,15 @@ def measured(name: str, case: Case) -> list[Row]:
         str(case.files),
     ]
     subprocess.run(generate, check=True)
-    folder = FOLDER / "rows" / case.name.replace(" ", "-")
-    before = set(folder.rglob("*.jsonl"))
     engines = ",".join([*case.bounds, REFERENCE, BEYOND])
     ingest = [script[0], f"{script[1]}/ingest.py", "--stack", name, "--data", case.uri, "--engines", engines]
-    subprocess.run([*ingest, "--no-cold", "--repeats", str(case.repeats), "--results", str(folder)], check=False)
-    new = sorted(set(folder.rglob("*.jsonl")) - before)
-    return [row for path in new for row in rows.read(path) if isinstance(row, Row)]
+    subprocess.run([*ingest, "--no-cold", "--repeats", str(case.repeats), "--results", str(case.folder)], check=False)
+
+
+def newest(case: Case) -> list[Row]:
+    """Rows of the case's newest run, whose file's name begins with its time; none where it was never measured."""
+    runs = sorted(case.folder.rglob("*.jsonl"), key=lambda path: path.name)
+    return [row for path in runs[-1:] for row in rows.read(path) if isinstance(row, Row)]
 
 
 def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
@@ -91,17 +97,24 @@ def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
         name: [row.value for row in found if row.engine == name and _counts(row) and row.value is not None]
         for name in (*case.bounds, REFERENCE, BEYOND)
     }
-    failed = sum(row.status != "ok" for row in found if row.metric == "run_s" and row.condition == "warm")
-    run = next((row.run_id for row in found), "none")
     yield f"## {case.name}\n"
-    yield f"Run {run}, {case.repeats} warm samples each, engines in turn; {failed} failed or dropped.\n"
+    if not found:
+        yield "Not measured yet.\n"
+        return
+    failed = sum(row.status != "ok" for row in found if row.metric == "run_s" and row.condition == "warm")
+    first = found[0]
+    yield (
+        f"Run {first.run_id} on {first.at[:10]}, commit {first.commit}, "
+        f"{', '.join(f'{key} {value}' for key, value in first.machine.items())}. "
+        f"{case.repeats} warm samples each, engines in turn; {failed} failed or dropped.\n"
+    )
     columns = ["engine", "median s (95 % interval)", f"times {REFERENCE}", "bound", "met", f"times {BEYOND}"]
-    columns += ["worker peak MiB", "driver peak MiB"]
+    columns += ["worker peak MiB", "driver peak MiB", "harness % of the time"]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
     for name, values in times.items():
         if not values:
-            yield f"| {name} | no sample counts | | | | | | |"
+            yield f"| {name} | no sample counts | | | | | | | |"
             continue
         median = estimate(values)
         spread = f" ({median.low:.2f} to {median.high:.2f})" if median.low is not None else ""
@@ -109,10 +122,13 @@ def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
         beyond = compare(times[BEYOND], values).ratio if times[BEYOND] else None
         bound = case.bounds.get(name)
         met = "" if bound is None or ratio is None else ("yes" if ratio <= bound else "no")
+        harness = estimate(
+            [own_share(row.phases, row.value) for row in found if row.engine == name and _counts(row) and row.value]
+        )
         peaks = [_peak(row, "worker") for row in found if row.engine == name], [_peak(row, "driver") for row in found]
         yield (
             f"| {name} | {median.median:.2f}{spread} | {_times(ratio)} | {_times(bound)} | {met} | {_times(beyond)} "
-            f"| {max(peaks[0], default=0) or ''} | {max(peaks[1], default=0) or ''} |"
+            f"| {max(peaks[0], default=0) or ''} | {max(peaks[1], default=0) or ''} | {harness.median:.2%} |"
         )
     yield ""
 
@@ -133,27 +149,27 @@ def _peak(row: Row, whose: str) -> int:
 @click.option("--stack", "name", default="dev", show_default=True, help="An embedded stack.")
 @click.option("--only", multiple=True, type=click.Choice([case.name for case in CASES]), help="One case; may repeat.")
 def main(name: str, only: tuple[str, ...]) -> None:
-    """Measure the figures and write benchmarks/ingest.md."""
+    """Measure the figures and write benchmarks/ingest.md, beside the rows it is made of."""
     FOLDER.mkdir(exist_ok=True)
-    facts = machine.machine()
-    head = [
-        "# Ingestion: the ranges reader against Arrow and Polars\n",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with commit {machine.commit(stack.ROOT)} on "
-        f"{', '.join(f'{key} {value}' for key, value in facts.items())}, {os.cpu_count()} cores; load at the start "
-        f"{os.getloadavg()[0]:.1f}. Command: `python -m bench.figures`"
-        + "".join(f' --only "{case}"' for case in only)
-        + ".",
-        "All engines read the same objects from the same S3 endpoint on this machine, one column of 23; every answer "
-        "equals the generator's. Medians of whole calls, seen from the driver. "
-        f"{REFERENCE}: pyarrow.csv with all its threads in one process; {BEYOND}: polars.read_csv likewise.\n",
-    ]
-    found: list[str] = []
     with stack_up(name):
         for case in CASES:
             if not only or case.name in only:
-                found += lines(case, measured(name, case))
-                (FOLDER / "ingest.md").write_text("\n".join([*head, *found]))
-    click.echo((FOLDER / "ingest.md").read_text())
+                measure(name, case)
+                PAGE.write_text(page())
+    click.echo(page())
+
+
+def page() -> str:
+    """The page, from the rows that are there."""
+    head = (
+        "# Ingestion: the ranges reader against Arrow and Polars\n",
+        'Command: `python -m bench.figures`, or a case alone with `--only "5 GB in 1 file"`. '
+        "All engines read the same objects from the same S3 endpoint on this machine, one column of 23; every answer "
+        "equals the generator's. Medians of whole calls, seen from the driver. "
+        f"{REFERENCE}: pyarrow.csv with all its threads in one process; {BEYOND}: polars.read_csv likewise. "
+        "harness: the call's time less the spans in which the engine works.\n",
+    )
+    return "\n".join([*head, *(line for case in CASES for line in lines(case, newest(case)))])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,18 @@
 """Where a run's time goes: named spans that do not overlap, on the driver's monotonic clock."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tasks.trace import Trace
+
+# Spans in which the driver works by itself and no engine is asked anything.
+_OWN = ("plan", "merge", "clean")
+
+
+def own_share(phases: Mapping[str, float], wall_s: float) -> float:
+    """Share of a run's wall time, 0 to 1, that is the harness's own: all but the spans in which the engine works."""
+    return 1 - sum(seconds for name, seconds in phases.items() if name not in _OWN) / wall_s
 
 
 class Spans:
