@@ -1,5 +1,6 @@
 """One worker's way through the records of one range: find the start, cut at record ends, parse, name what is bad."""
 
+import codecs
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -401,11 +402,14 @@ class _Parser:
         kinds = {} if types is None else dict(zip(positions, types.values(), strict=True))
         if self.layout.trailing:
             kinds[str(self.layout.width - 1)] = pa.null()  # more than nothing after the last delimiter is a ragged row
-        size = chunk.stop - chunk.start
+        text = pa.py_buffer(chunk.data).slice(chunk.start, chunk.stop - chunk.start)
+        if chunk.data.startswith(codecs.BOM_UTF8, chunk.start):
+            # Arrow skips a byte-order mark where its input begins, which here is just where a block was cut.
+            text = pa.py_buffer(b"\n" + chunk.data[chunk.start : chunk.stop])
 
         def parsed(block_bytes: int) -> pa.Table:
             return pc.read_csv(
-                pa.BufferReader(pa.py_buffer(chunk.data).slice(chunk.start, size)),
+                pa.BufferReader(text),
                 pc.ReadOptions(
                     use_threads=False, block_size=block_bytes, column_names=[str(i) for i in range(self.layout.width)]
                 ),
@@ -423,11 +427,12 @@ class _Parser:
             )
 
         try:
-            table = parsed(_ARROW_BLOCK_BYTES)
+            # With quotes one block: where one ends in CR, Arrow drops an LF that begins the next, also within quotes.
+            table = parsed(text.size + 1 if chunk.quoted else _ARROW_BLOCK_BYTES)
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error):
                 raise
-            table = parsed(size + 1)
+            table = parsed(text.size + 1)  # a record is longer than the block
         table = table.select(range(len(names))).rename_columns(names)
         for column in table.columns:
             if pa.types.is_decimal(column.type):

@@ -235,6 +235,7 @@ CASES: dict[str, tuple[bytes, list[int | None]]] = {
     "a delimiter at the end of each record but the header": (b"a,v\n1,2,\n3,4,\n", [200, 400]),
     "other columns twice": (b"a,a,v\n1,2,3\n", [300]),
     "no UTF-8 in another column": (b"a\xff,v\n\xe9\xff\xfe,2\n", [200]),
+    "a byte-order mark within": (b"a,v\n\xef\xbb\xbf1,2\n", [200]),
     "NUL in another column": (b"a,v\n\0,2\n", [200]),
     "signs, exponents, spaces, zeros": (
         b"a,v\n0,+1\n0,-.5\n0,1e2\n0, 7 \n0,1.2300\n0,007\n",
@@ -260,6 +261,8 @@ BAD: dict[str, tuple[bytes, int, str, str]] = {
     "short row": (b"a,v\n1,2\n3\n4,5\n", 8, "3", "wanted 2 fields, this record has 1"),
     "long row": (b"a,v\n1,2\n3,4,5\n", 8, "3,4,5", "wanted 2 fields, this record has 3"),
     "value after a last delimiter": (b"a,v\n1,2,\n3,4,5\n", 9, "3,4,5", "wanted nothing"),
+    "byte-order mark before a number": (b"v,a\n\xef\xbb\xbf1,2\n", 4, "\N{ZERO WIDTH NO-BREAK SPACE}1", "column 'v'"),
+    "only a byte-order mark": (b"v\n\xef\xbb\xbf\n1\n", 2, "\N{ZERO WIDTH NO-BREAK SPACE}", "column 'v'"),
     "text": (b'a,v\n"1\n1",2\n3,4x\n', 12, "4x", "column 'v'"),
     "nan": (b"a,v\n1,2\n3,NaN\n", 8, "NaN", "column 'v'"),
     "infinity": (b"a,v\n1,2\n3,-inf\n", 8, "-inf", "column 'v'"),
@@ -300,6 +303,16 @@ def test_a_bad_row_in_a_large_block_is_found_and_skipped(folder: Path) -> None:
     result = in_order(pieces, bad_rows="skip")
     assert (result.answer.rows, result.bad_rows) == (99_998, 2)
     assert [error.text for error in result.bad_examples] == ["oops", "nan"]
+
+
+def test_line_ends_within_quotes_survive_the_borders_of_arrows_blocks(folder: Path) -> None:
+    texts = ["\r\n" * (size % 7) + "x" * (size % 5) for size in range(2000)]
+    (folder / "a.csv").write_bytes(b"t,v\n" + "".join(f'"{text}",1\n' for text in texts).encode())
+    columns = {"t": pa.string(), "v": pa.decimal128(18, 2)}
+    with patch.object(slices, "_ARROW_BLOCK_BYTES", 64):
+        (piece,) = plan(list_objects(Access(), str(folder)), 10**6)
+        table = pa.concat_tables(tables(Access(), piece, columns))
+    assert table.column("t").to_pylist() == [text or None for text in texts]
 
 
 def test_gzip_of_one_member_or_several_is_read_by_one_task(tmp_path: Path) -> None:
