@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bench.engines import BASELINES
 from bench.rows import Row
-from bench.stats import Estimate, estimate
+from bench.stats import Estimate, estimate, null_test
 from plan.cost import modelled_usd
 from plan.outputs import Outputs
 from plan.settings import Worker
@@ -108,6 +108,18 @@ def skipped(rows: Sequence[Row]) -> list[str]:
     """A line for rows of the data that `--bad-rows skip` left out, with the first of them; none where none were."""
     found = {(int(row.parameters.get("bad_rows") or 0), row.parameters.get("bad_examples")) for row in rows}
     return [f"{count} rows of the data skipped: {examples}" for count, examples in sorted(found, key=str) if count]
+
+
+def against_itself(rows: Sequence[Row]) -> list[str]:
+    """A line for each engine that ran beside itself (`dask` and `dask#2`): the A/A test of its warm samples."""
+    times = {label: _times(group) for (label, condition), group in groups(rows).items() if condition == "warm"}
+    doubles = {row.label: row.engine for row in rows if row.label != row.engine}
+    return [
+        f"{engine} against itself ({label}): {test.differing} of {test.resamples} random deals show a difference, "
+        f"{test.allowed} allowed; as run: {test.direct.verdict}; {'passed' if test.passed else 'not passed'}"
+        for label, engine in doubles.items()
+        if times.get(engine) and times.get(label) and (test := null_test(times[engine], times[label]))
+    ]
 
 
 def _times(group: Sequence[Row]) -> list[float]:

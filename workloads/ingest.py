@@ -17,7 +17,7 @@ from bench.progress import progress
 from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
-from bench.table import modelled, printed, skipped, table
+from bench.table import against_itself, modelled, printed, skipped, table
 from tasks.slices import BadRows
 
 READERS = {
@@ -68,7 +68,7 @@ def ingest(
                 run.take(plan, report)
         finally:
             run.finish()
-            printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows))
+            printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows), *against_itself(run.rows))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):
             raise SystemExit(1)

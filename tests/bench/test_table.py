@@ -7,7 +7,7 @@ from decimal import Decimal
 from rich.console import Console
 
 from bench.rows import Data, Failure, Row
-from bench.table import best_baseline, table
+from bench.table import against_itself, best_baseline, table
 
 GB = 2**30
 
@@ -71,3 +71,12 @@ def test_failures_and_drops_are_shown_not_timed() -> None:
     assert "WRONG" in shown
     assert "1 failed: wrong-answer" in shown
     assert "1 dropped: not-cold" in shown
+
+
+def test_an_engine_beside_itself_is_told_whether_the_harness_is_even() -> None:
+    even = [row("dask#2", "warm", v) for v in (1, 1.05, 1, 1, 1)]
+    assert against_itself(WARM) == []
+    assert against_itself([*WARM, *even])[0].endswith("; passed")
+    assert "10 allowed" in against_itself([*WARM, *even])[0]
+    slower = [row("dask#2", "warm", v) for v in (2, 2.1, 2, 2, 2)]
+    assert "as run: slower; not passed" in against_itself([*WARM, *slower])[0]
