@@ -55,13 +55,11 @@ def running(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):  # `ray start --block` may take its time to end
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
 
 
 @contextmanager
@@ -82,7 +80,8 @@ def ray(python: str, folder: Path) -> Iterator[str]:
     port = free_port()
     command = (python, "-P", "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1")
     sizes = (f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats")
-    with running(folder / "ray.log", *command, *sizes, "--object-store-memory=200000000") as process:
+    kept = '--system-config={"idle_worker_killing_time_threshold_ms": 3600000}'  # else warm samples meet new workers
+    with running(folder / "ray.log", *command, *sizes, kept, "--object-store-memory=200000000") as process:
         listening(port, process, folder / "ray.log")
         yield f"127.0.0.1:{port}"
 
