@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
@@ -49,7 +49,8 @@ def oracle(text: bytes) -> tuple[list[int | None], int, bool]:
     rows = [row for row in rows[:-1] if row]
     if not rows:
         return [], 0, open_quote
-    names, good, bad = rows[0], [], 0
+    good: list[int | None] = []
+    names, bad = rows[0], 0
     width = len(names)
     if len(rows) > 1 and len(rows[1]) == width + 1 and rows[1][-1] == "":
         width += 1
@@ -190,7 +191,7 @@ INNER = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(files(), st.integers(1, 8), st.integers(0, 5), st.integers(1, 80), INNER)
 def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
-    folder: Path, text: bytes, pieces: int, more: int, block: int, inner: dict[str, int]
+    folder: Path, text: bytes, pieces: int, more: int, block: int, inner: dict[str, Any]
 ) -> None:
     with patch.multiple(slices, **inner):
         check(folder, [text], max(1, len(text) // pieces + more), block)
@@ -199,7 +200,7 @@ def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(files(st.one_of(VALUES, ODD_VALUES)), min_size=1, max_size=4), st.integers(1, 300), INNER)
 def test_any_cut_of_files_of_odd_numbers_gives_their_whole_answer(
-    folder: Path, texts: list[bytes], cut: int, inner: dict[str, int]
+    folder: Path, texts: list[bytes], cut: int, inner: dict[str, Any]
 ) -> None:
     with patch.multiple(slices, **inner):
         check(folder, texts, cut, 64)
