@@ -235,14 +235,12 @@ def test_an_object_gone_or_changed_since_it_was_listed_is_a_typed_row(
             client.put_object(**at, Body=changed)
 
     through(300_000, happens)
-    done = run("ingest.py", "--repeats", "0", "--engines", "dask,lithops", "--data", f"s3://data/{own}", cwd=tmp_path)
+    done = run("ingest.py", "--repeats", "0", "--engines", "dask", "--data", f"s3://data/{own}", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    found = read(tmp_path / "results")
-    assert [(row.label, row.failure.kind if row.failure else None) for row in found] == [
-        ("dask", kind),
-        ("lithops", kind),
-    ]
-    assert all("part-00002.csv" in row.failure.message for row in found if row.failure)
+    (row,) = read(tmp_path / "results")
+    assert row.failure
+    assert row.failure.kind == kind
+    assert "part-00002.csv" in row.failure.message
 
 
 @pytest.mark.parametrize("engine", ["ray", "dask"])
