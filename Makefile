@@ -23,10 +23,11 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@touch $@
 bench: $(READY)  ## the main job on every engine of the embedded stack: up, data, run, table, report, down
 	@$(RUN) -m stacks.embedded status --quiet --stack $(STACK) || down=yes; \
-	trap 'exit 130' INT TERM; trap '[ -z "$$down" ] || $(RUN) -m stacks.embedded down --stack $(STACK)' EXIT; \
+	down() { [ -z "$$down" ] || { down=; $(RUN) -m stacks.embedded down --stack $(STACK); $(RUN) -m bench.teardown; }; }; \
+	trap 'exit 130' INT TERM; trap down EXIT; \
 	$(RUN) -m stacks.embedded up --stack $(STACK) && \
 	$(RUN) workloads/generate.py --stack $(STACK) --gb $(GB) --files $(FILES) && \
-	$(RUN) workloads/ingest.py --stack $(STACK) && $(RUN) -m bench.report
+	$(RUN) workloads/ingest.py --stack $(STACK) && down && $(RUN) -m bench.report
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
 	@$(RUN) -m pytest -m "not slow_engine and not slow"
@@ -37,7 +38,7 @@ test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, re
 up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
 	@$(RUN) -m stacks.embedded up --stack $(STACK)
 down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
-	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA)
+	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA) && $(RUN) -m bench.teardown
 status: $(READY)  ## what runs, and where
 	@$(RUN) -m stacks.embedded status --stack $(STACK) || true
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +74,8 @@ class Sessions:
         self._booted: dict[str, dict[str, float]] = {}
         self.pods: dict[str, list[PodTimes]] = {}
         """The worker pods of a cluster on EKS as it was brought up, by engine."""
+        self.on_down: Callable[[str, float], None] | None = None
+        """Told of each cluster that is at zero again, and of the seconds that took."""
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
@@ -86,9 +88,8 @@ class Sessions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for session in self._open.values():
-            with suppress(Exception):  # one that is gone must not keep the others from being closed
-                session.close()
+        for name in list(self._open):
+            self._close(name)  # one that is gone must not keep the others from being closed
         try:
             for name in list(self._vms):
                 self._down(name)
@@ -142,6 +143,11 @@ class Sessions:
             found |= {f"start {name} {part}": seconds for part, seconds in self._started.get(name, {}).items()}
         return found
 
+    def began_at(self, name: str | None) -> float | None:
+        """When the head of an embedded stack's cluster began, in epoch seconds; None where it is not such a one."""
+        named = (key for key, cluster in self.outputs.clusters.items() if cluster.engine == name)
+        return None if name in self._own else self.outputs.began_at.get(next(named, ""))
+
     def booted_s(self, needs: Sequence[str]) -> dict[str, float]:
         """How long each step of the workers' boot took on EC2, as medians over the hosts' own stamps."""
         return {phase: seconds for name in needs for phase, seconds in self._booted.get(name, {}).items()}
@@ -178,12 +184,10 @@ class Sessions:
     def drop(self, engine: str) -> None:
         """Forget an engine's sessions after a failure, so that the next use opens them anew."""
         for name in NEEDS[engine]:
-            session = self._open.pop(name, None)
-            if session:
+            if name in self._open:
                 with suppress(Exception):
-                    session.cancel()
-                with suppress(Exception):
-                    session.close()
+                    self._open[name].cancel()
+                self._close(name)
 
     def processes(self, workers: int) -> Session:
         """A pool of the worker's interpreter on this machine."""
@@ -209,16 +213,26 @@ class Sessions:
 
     def _close(self, name: str) -> None:
         session = self._open.pop(name, None)
+        began = time.perf_counter()
         if session:
             with suppress(Exception):
                 session.close()
+                if session.platform == "eks":  # whose session brings its pods to zero
+                    self._note_down(name, time.perf_counter() - began)
 
     def _down(self, name: str) -> None:
         """A stack's cluster on EC2 to zero. One that does not go is said at once: it costs money."""
+        began = time.perf_counter()
         try:
             self._vms.pop(name).down()
         except SessionError as error:
             click.echo(f"{name}: {error}", err=True)
+        else:
+            self._note_down(name, time.perf_counter() - began)
+
+    def _note_down(self, name: str, seconds: float) -> None:
+        if self.on_down:
+            self.on_down(name, seconds)
 
     def _check_code(self, name: str, session: Session) -> None:
         """See in a worker that it runs the code that was staged."""

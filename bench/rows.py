@@ -64,6 +64,9 @@ class Billed(_Part):
     function_gb_s: float = 0.0
     function_s: float = 0.0
     function_requests: int = 0
+    architecture: Literal["x86_64", "arm64"] = Field(
+        "x86_64", description="of the functions, which decides their price"
+    )
     s3_gets: int = 0
     s3_puts: int = 0
     bytes_read: int = 0

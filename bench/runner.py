@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from bench import machine, rows, samples
+from bench import lifecycle, machine, rows, samples
 from bench.budget import Guard
 from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, check_seen
 from bench.failures import failure_of
@@ -47,6 +48,7 @@ class Run:
     def take(self, plan: Sequence[samples.Sample], report: Report) -> None:
         """Take all samples. A failure is a row and the next engine still runs; Ctrl-C, or a budget spent, is a row and
         ends it."""
+        lifecycle.ended(self.sessions, self.labels, self._edge)
         current = None
         try:
             for current in plan:
@@ -71,21 +73,13 @@ class Run:
         self.rows.append(row)
 
     def finish(self) -> None:
-        """Rows of start-up, and of the estimates beside what was measured."""
-        self.start_up()
+        """Rows of start-up, and of the estimates beside what was measured; those of ends follow when clusters go."""
+        lifecycle.started(self.sessions, self.labels, self._edge)
         self.guard.keep(self.rows, self.path)
 
-    def start_up(self) -> None:
-        """One row per engine with the seconds its parts took to start and its session to open."""
-        for label, engine in self.labels:
-            needs = NEEDS[engine]
-            if any(name not in self.sessions.opened_s for name in needs):
-                continue
-            phases = {f"open {name}": self.sessions.opened_s[name] for name in needs}
-            phases |= self.sessions.started_s(needs)
-            sample = samples.Sample(label, engine, "none", 0)
-            row = self._row(sample, metric="startup_s", value=sum(phases.values()), phases=phases)
-            self.add(replace_row(row, parameters=row.parameters | self.sessions.booted_s(needs)))
+    def _edge(self, engine: str, label: str, metric: str, value: float, **fields: Any) -> None:
+        row = self._row(samples.Sample(label, engine, "none", 0), metric=metric, value=value)
+        self.add(replace_row(row, **fields | {"parameters": row.parameters | fields.get("parameters", {})}))
 
     def _sample(self, sample: samples.Sample) -> Row:
         at, spans = datetime.now(UTC), Spans()
@@ -174,21 +168,16 @@ class Run:
 
     def _billed(self, sample: samples.Sample, outcome: Outcome, opened: Sequence[Session], value: float) -> Billed:
         """What a provider would bill: all workers of a cluster for the whole run, functions for their own time."""
-        out, cluster = self.sessions.outputs, self.sessions.cluster(NEEDS[sample.engine][0])
-        function_s = sum(trace.busy_s for trace in outcome.functions)
-        memory_gb = (out.functions.memory_mib if out.functions else 0) / 1024
+        called = lifecycle.functions(self.sessions.outputs, [trace.busy_s for trace in outcome.functions])
+        held = lifecycle.machines(self.sessions.outputs, lifecycle.cluster_of(sample.engine), value)
         clusters = [s.fleet() for s in opened if s.engine != "lithops"]
-        node_type = (cluster.instance_type if cluster else None) or "local"
-        return Billed(
-            node_s={node_type: value * (cluster.nodes if cluster else 1)} if clusters else {},
-            # One process with a pool of threads occupies as many worker slots as the machine has processors.
-            worker_s=sum(value * (f.vcpu if sample.engine == "arrow" else f.workers) for f in clusters),
-            function_s=function_s,
-            function_gb_s=function_s * memory_gb,
-            function_requests=len(outcome.functions),
-            s3_gets=outcome.s3_gets,
-            bytes_read=int(outcome.notes.get("bytes_read") or self.job.data.size_bytes),
-        )
+        if clusters and (self.sessions.platform(sample.engine) == "own" or not held.worker_s):
+            held = Billed(node_s={"local": value})
+        # One process with a pool of threads occupies as many worker slots as the machine has processors.
+        worker_s = sum(value * (f.vcpu if sample.engine == "arrow" else f.workers) for f in clusters)
+        read = int(outcome.notes.get("bytes_read") or self.job.data.size_bytes)
+        told = {"node_s": held.node_s, "worker_s": worker_s, "s3_gets": outcome.s3_gets, "bytes_read": read}
+        return called.model_copy(update=told)
 
     def _row(self, sample: samples.Sample, at: datetime | None = None, **fields: object) -> Row:
         out, data = self.sessions.outputs, self.job.data

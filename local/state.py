@@ -8,12 +8,15 @@ run/                configuration and readiness files of running parts
 worker-env/         the interpreter of the workers
 temp                link to the folder of temporary files, which is elsewhere
 locks/              one per thing that only one `up` or `down` may do at a time
+
+Beside the folder, so that it outlives it: <folder>.ended.jsonl, when each part ended, until the harness takes it over.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -75,6 +78,10 @@ class Place:
     @property
     def link(self) -> Path:
         return self.root / "temp"
+
+    @property
+    def ended(self) -> Path:
+        return self.root.with_name(f"{self.root.name}.ended.jsonl")
 
     @property
     def data(self) -> Path:
@@ -152,6 +159,13 @@ def update(place: Place, name: str, record: Record | None) -> None:
             records[name] = record
         document = {"version": VERSION, "parts": {key: asdict(value) for key, value in records.items()}}
         write_private(place.root / "state.json", json.dumps(document, indent=1))
+
+
+def note_end(place: Place, name: str, began_at: float, took_s: float) -> None:
+    """Appends that a part which was ready since `began_at` has just ended, and how long ending it took."""
+    entry = {"part": name, "began_at": began_at, "ended_at": time.time(), "took_s": round(took_s, 3)}
+    with place.ended.open("a") as lines:  # one write of one short line: parts that end together do not mix
+        lines.write(json.dumps(entry) + "\n")
 
 
 @contextmanager

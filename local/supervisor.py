@@ -115,7 +115,7 @@ def _start(part: Part, place: Place, records: dict[str, Record], say: Say, cance
     log = place.log(part.name)
     (place.temp / part.name).mkdir(exist_ok=True)
     process, identity = processes.spawn(launch.command, _environment(place, part.name, launch), place.root, log)
-    facts |= {"pid": process.pid, "log_at": str(log)}
+    facts |= {"pid": process.pid, "began_at": identity.created, "log_at": str(log)}
     state.update(place, part.name, Record(to_dict(part), False, identity, facts, needs=needs))
     if launch.cgroup_mib is not None:
         facts |= _limit(place, part.name, launch.cgroup_mib, process.pid)
@@ -165,7 +165,10 @@ def stop(part: Part | str, state_dir: Path | str, say: Say = _silent, grace_s: f
 
 def _end(place: Place, name: str, record: Record | None, grace_s: float = 0.0) -> None:
     identity, shm = (record.identity, record.shm) if record else (None, [])
+    began = time.monotonic()
     processes.end(identity, place.root, name, grace_s, shm)
+    if record is not None and record.ready and identity is not None:
+        state.note_end(place, name, identity.created, time.monotonic() - began)
     limits.remove_cgroup(limits.cgroup_of(place, name))
     shutil.rmtree(place.temp / name, ignore_errors=True)
     place.run(f"{name}.ready").unlink(missing_ok=True)

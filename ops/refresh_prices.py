@@ -35,6 +35,8 @@ UNITS = {
     "requests": "request",
     "request": "request",
 }
+# The list says "hours" of these.
+UNITS_OF = {"fargate:vcpu": "vCPU-hour", "fargate:memory": "GB-hour"}
 # Usage types carry a region's prefix outside us-east-1 (EU-, EUC1-, USW2-, ...).
 _PREFIX = r"(?:[A-Z]{2,4}\d?-)?"
 USAGE = {
@@ -55,6 +57,8 @@ USAGE = {
     "AWSQueueService": {"Requests-Tier1": "sqs:standard", "Requests-FIFO-Tier1": "sqs:fifo"},
     "AmazonApiGateway": {"ApiGatewayRequest": "apigateway:rest", "ApiGatewayHttpRequest": "apigateway:http"},
     "AmazonCloudWatch": {"DataProcessing-Bytes": "logs:ingestion", "TimedStorage-ByteHrs": "logs:storage"},
+    "AmazonECS": {"Fargate-vCPU-Hours:perCPU": "fargate:vcpu", "Fargate-GB-Hours": "fargate:memory"},
+    "AWSDataTransfer": {"DataTransfer-Out-Bytes": "transfer:internet", "DataTransfer-Regional-Bytes": "transfer:zones"},
     "AmazonEC2": {"EBS:VolumeUsage.gp3": "ebs:gp3"},
 }
 SHARED_LINUX = {"Tenancy": "Shared", "Operating System": "Linux", "Pre Installed S/W": "NA", "CapacityStatus": "Used"}
@@ -82,7 +86,7 @@ def offered(lines: Iterable[str], offer: str, region: str, today: date) -> list[
         item = _item(offer, row)
         if item is None or row["TermType"] != "OnDemand" or Decimal(row["PricePerUnit"]) == 0:
             continue  # zero: free tiers and reserved hours, which are no price of ours
-        unit = UNITS.get(row["Unit"].lower())
+        unit = UNITS_OF.get(item) or UNITS.get(row["Unit"].lower())
         if unit is None:
             raise PriceError(f"{offer} in {region}: unit {row['Unit']!r} of {item!r} is not known; add it to UNITS")
         above = row["StartingRange"] or "0"
@@ -135,6 +139,17 @@ def fetch(offer: str, region: str) -> Iterator[str]:
         yield from io.TextIOWrapper(answer, encoding="utf-8", newline="")
 
 
+def _explained(offer: str, error: Exception, path: Path, today: date) -> str:
+    """What went wrong, what is left as it was, and what to do."""
+    if isinstance(error, PriceError):
+        return f"{offer}: {error}; nothing was changed"
+    last = max(price.checked_on for price in read(path).prices)
+    return (
+        f"{offer}: AWS's price list cannot be had ({error}); nothing was changed, and {path.name} was last checked on "
+        f"{last}, {(today - last).days} days ago. Try with a network, or with a saved list: --from-file {offer}=PATH"
+    )
+
+
 def _item(offer: str, row: Mapping[str, str]) -> str | None:
     if offer == "AmazonEC2" and row.get("Product Family", "").startswith("Compute Instance"):
         kind = row["Instance Type"]
@@ -184,7 +199,7 @@ def main(region: str, offers: tuple[str, ...], recorded: tuple[str, ...], path: 
             lines = Path(files[offer]).read_text().splitlines(keepends=True) if offer in files else fetch(offer, region)
             news += offered(lines, offer, region, today)
         except (OSError, PriceError) as error:
-            raise click.ClickException(f"{offer}: {error}; nothing was changed") from None
+            raise click.ClickException(_explained(offer, error, path, today)) from None
     with path.open(newline="") as ours:
         reader = csv.DictReader(ours)
         columns, rows = list(reader.fieldnames or ()), list(reader)

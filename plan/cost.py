@@ -113,7 +113,8 @@ def modelled_usd(
 
     For rows of the embedded stack: a worker-second of a cluster is priced as one slot of an m6i.large (half its price,
     `worker.vcpu` slots per worker), function seconds as Lambda GB-seconds and requests, S3 requests as such.
-    Node-seconds of a real instance type are priced as that, in place of worker-seconds. The date is `on`, or, without
+    Node-seconds of a real instance type are priced as that with its volume and address, in place of worker-seconds.
+    The date is `on`, or, without
     it, the day on which the longest unchecked of the prices used was last checked. What if: `spot` prices machines on
     the spot market, `arm` prices slots of an m7g.large and Lambda on Arm at the same speed. Raises as `hourly`.
     """
@@ -132,13 +133,16 @@ def _modelled(billed: Mapping[str, Any], worker: Worker, rates: "_Rates", *, arm
     total, market = Decimal(0), "ec2-spot" if rates.spot else "ec2"
     nodes = {kind: s for kind, s in (billed.get("node_s") or {}).items() if kind != "local"}
     for kind, seconds in nodes.items():
-        total += rates.usd(f"{market}:{kind}", billing.exact(seconds) / 3600)
+        per_h = sum((line.usd_per_h for line in _hosts(rates, "", kind, 1)), Decimal(0))
+        total += per_h * billing.exact(seconds) / 3600
     if not nodes and billed.get("worker_s"):
         slot_s = billing.exact(billed["worker_s"]) * worker.vcpu / MODELLED_SLOTS
         total += rates.usd(f"{market}:{MODELLED_ARM_INSTANCE if arm else MODELLED_INSTANCE}", slot_s / 3600)
     for item, field in _USAGE.items():
         if billed.get(field):
             priced = "lambda:arm64" if arm and item == "lambda:x86_64" else item
+            if item == "lambda:x86_64" and billed.get("architecture") == "arm64":
+                priced = "lambda:arm64"
             total += rates.usd(priced, billing.exact(billed[field]))
     return total, rates.used
 
@@ -164,16 +168,14 @@ class _Rates:
         self.table, self.region, self.on, self.spot = table, region, on, spot
         self.used: list[Price] = []
 
-    def tiers(self, item: str) -> tuple[Price, ...]:
-        tiers = self.table.tiers(item, self.region, self.on)
-        self.used += tiers
-        return tiers
-
     def usd(self, item: str, quantity: Decimal) -> Decimal:
-        return billing.usd(quantity, self.tiers(item))
+        tiers = self.table.tiers(item, self.region, self.on)
+        self.used += [tier for tier in tiers if not tier.above or tier.above < quantity]
+        return billing.usd(quantity, tiers)
 
     def line(self, item: str, platform: str, quantity: Decimal, units_per_h: Decimal = Decimal(1)) -> CostLine:
-        price = self.tiers(item)[0]
+        price = self.table.price(item, self.region, self.on)
+        self.used.append(price)
         return CostLine(item, platform, quantity, price.unit, quantity * units_per_h * price.usd, price.valid_on)
 
 

@@ -26,6 +26,8 @@ class ClusterOutputs(Model):
     head_group: str | None = None
     """ec2: the autoscaling group, of one at most, that holds the head or scheduler; at zero as well until a session."""
     instance_type: str | None = None
+    head_instance_type: str | None = None
+    """ec2: the type of the head or scheduler, which is billed beside the nodes."""
     limit_mib: int
     limit_enforced_by: Literal["nanny", "cgroup", "none"] = "none"
     autoscale: Autoscale | None = None
@@ -40,6 +42,7 @@ class FunctionsOutputs(Model):
     max_workers: int
     memory_mib: int
     timeout_s: int
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
     runtime: str
     """Lambda: Lithops' name for the image and its digest. Local: the worker's Python interpreter."""
     temp_dir: str | None = None
@@ -99,5 +102,7 @@ class Outputs(Model):
     """`local` only: the interpreter of the workers, which cannot import this project."""
     startup_s: dict[str, float] = {}
     """`local` only: by part, seconds from its start command until it answered."""
+    began_at: dict[str, float] = {}
+    """`local` only: by part, when its process began, in epoch seconds; another time is another process."""
     expires_at: str | None = None
     """UTC, ISO 8601; None where nothing costs money."""

@@ -7,13 +7,14 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from bench import autoscale, budget, command, forecast, images, samples
+from bench import autoscale, budget, command, forecast, images, lifecycle, samples
 from bench.autoscale import Bounds, Ran
 from bench.budget import Guard
 from bench.dataset import DataError
@@ -112,6 +113,7 @@ def palette(
         )  # fmt: skip
         log = Log(sessions, results, "palette")
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
+        lifecycle.ended(sessions, labels, log.add)
         try:
             with progress(len(plan) + len(labels)) as report:
                 for label, engine in labels:
@@ -123,6 +125,7 @@ def palette(
                     if guard.over:
                         break
         finally:
+            lifecycle.started(sessions, labels, log.add)
             guard.keep(log.rows, log.path)
             printed().print(_table(log.rows))
             click.echo(f"rows: {log.path}", err=True)
@@ -135,6 +138,7 @@ def take(log: Log, job: Job, sample: samples.Sample) -> str:
     sessions, engine, label = log.sessions, sample.engine, sample.label
     fields: dict[str, Any] = {"condition": sample.condition, "repeat": sample.repeat, "data": job.data}
     fields["parameters"] = {"images": len(job.work), "chunk": job.chunk[engine]}
+    at = datetime.now(UTC)
     try:
         with job.guard.watched(engine, job.timeout_s):
             (session,) = sessions.of(engine)
@@ -142,6 +146,7 @@ def take(log: Log, job: Job, sample: samples.Sample) -> str:
                 session.recycle()
             limits = autoscale.bounds(sessions.cluster(engine), session.fleet().workers)
             calls = autoscale.chunks(job.work, job.chunk[engine])
+            at = datetime.now(UTC)
             ran = autoscale.run(
                 session, extract_all, job.access, calls, limits=limits,
                 after=job.work[: job.after] if limits.moves else (), settle_s=job.settle_s,
@@ -153,12 +158,13 @@ def take(log: Log, job: Job, sample: samples.Sample) -> str:
         if failure.kind == "interrupted":
             raise KeyboardInterrupt from error
         return f"{label}: {failure.kind}: {failure.message.splitlines()[0][:300]}"
-    return _rows(log, job, sample, session=session, limits=limits, ran=ran, fields=fields)
+    return _rows(log, job, sample, session=session, limits=limits, ran=ran, at=at, fields=fields)
 
 
 def _rows(
-    log: Log, job: Job, sample: samples.Sample, *, session: Session, limits: Bounds, ran: Ran, fields: dict[str, Any]
-) -> str:
+    log: Log, job: Job, sample: samples.Sample, *,
+    session: Session, limits: Bounds, ran: Ran, at: datetime, fields: dict[str, Any],
+) -> str:  # fmt: skip
     engine, label = sample.engine, sample.label
     fields["workers"] = _workers(log, ran, limits)
     answer = checksum(ran.results)
@@ -166,7 +172,8 @@ def _rows(
     failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}") if wrong else None
     billed = _billed(session.engine, ran, log)
     job.guard.used(billed)
-    log.add(engine, label, "run_s", ran.run_s, answer=answer, failure=failure, billed=billed, **fields)
+    began = {"at": at.isoformat(), "answer": answer, "billed": billed}
+    log.add(engine, label, "run_s", ran.run_s, failure=failure, **began, **fields)
     for uri, times in Counter(one.uri for one in ran.results if one.failed).items():
         why = next(one.failed for one in ran.results if one.uri == uri and one.failed)
         log.add(
@@ -216,14 +223,13 @@ def _workers(log: Log, ran: Ran, limits: Bounds) -> Workers:
 
 
 def _billed(engine: str, ran: Ran, log: Log) -> Billed:
-    """Workers for as long as they were there, functions for their own time."""
+    """Workers for as long as they were there until the last image, functions for their own time."""
     if engine == "lithops":
-        seconds = sum(one.trace.busy_s for one in ran.done)
-        pool = log.sessions.outputs.functions
-        memory_gb = (pool.memory_mib if pool else 0) / 1024
-        return Billed(function_s=seconds, function_gb_s=seconds * memory_gb, function_requests=len(ran.done))
+        return lifecycle.functions(log.sessions.outputs, [one.trace.busy_s for one in ran.done])
     there = zip(ran.steps, ran.steps[1:], strict=False)
-    return Billed(worker_s=sum(step.ready * (after.at_s - step.at_s) for step, after in there))
+    worker_s = sum(step.ready * max(0.0, min(after.at_s, ran.run_s) - step.at_s) for step, after in there)
+    held = lifecycle.machines(log.sessions.outputs, lifecycle.cluster_of(engine), ran.run_s, worker_s)
+    return held if held.worker_s else Billed(worker_s=worker_s)
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -4,6 +4,7 @@ For a number of workers, and for the same number in fewer, bigger nodes. Each en
 """
 
 import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from typing import Any
 import click
 from rich.table import Table
 
-from bench import budget, command, forecast
+from bench import budget, command, forecast, lifecycle
 from bench.budget import Guard
 from bench.failures import failure_of
 from bench.forecast import Asked
 from bench.options import run_options
 from bench.progress import Report, progress
-from bench.rows import Workers
+from bench.rows import Billed, Workers
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.scaling_startup import Loaded, load
@@ -70,12 +71,14 @@ def startup(
         labels = command.asked(sessions, wanted)
         guard = budget.begin(sessions, labels, asked)
         options: dict[str, Any] = {"repeats": repeats, "timeout_s": timeout_s}
+        lifecycle.ended(sessions, labels, log.add)
         try:
             with progress(len(labels) * (1 + repeats * len(shapes))) as report:
                 for label, engine in labels:
                     if not guard.over:
                         _engine(log, label, engine=engine, shapes=shapes, **options, report=report, guard=guard)
         finally:
+            lifecycle.started(sessions, labels, log.add)
             printed().print(_table(log))
             click.echo(f"rows: {log.path}", err=True)
         if log.failed:
@@ -139,7 +142,7 @@ def _sample(
     try:
         with guard.watched(session.engine, timeout_s):
             if session.engine != "lithops":
-                session.scale(0)
+                _to_zero(log, session, label)
             found = load(session, nodes, slots, timeout_s)
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error, sessions.access, sessions.outputs.working_bucket)
@@ -151,10 +154,21 @@ def _sample(
     fields["workers"] = Workers(
         count=count, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, pids=[_pid(one) for one in found]
     )
+    held = lifecycle.machines(out, lifecycle.cluster_of(session.engine), found[-1].ran_s, count * found[-1].ran_s)
     for name, share in SHARES:
+        fields["billed"] = held if name == "all" else Billed()
         one = found[max(0, -(-int(share * 100) * len(found) // 100) - 1)]
         log.add(session.engine, label, f"startup_{name}_s", one.ran_s, phases=one.phases, parameters=shape, **fields)
     return f"{label}: {count} workers in {nodes} nodes: first {found[0].ran_s:.2f} s, all {found[-1].ran_s:.2f} s"
+
+
+def _to_zero(log: Log, session: Session, label: str) -> None:
+    """No worker nodes; the head stays, so that the next load has none to wait for."""
+    began = time.perf_counter()
+    session.scale(0)
+    seconds = time.perf_counter() - began
+    held = lifecycle.machines(log.sessions.outputs, lifecycle.cluster_of(session.engine), seconds)
+    log.add(session.engine, label, "teardown_s", seconds, billed=held, parameters={"head": "stays"})
 
 
 def _pid(one: Loaded) -> int:
@@ -170,7 +184,7 @@ def _table(log: Log) -> Table:
     held: dict[tuple[str, Any, Any], dict[str, list[float]]] = {}
     split: dict[tuple[str, Any, Any], dict[str, float]] = {}
     for row in log.rows:
-        if row.metric.startswith("startup_") and row.value is not None:
+        if row.metric.startswith("startup_") and row.metric != "startup_s" and row.value is not None:
             key = (row.label, row.parameters["workers"], row.parameters["nodes"])
             held.setdefault(key, {}).setdefault(row.metric, []).append(row.value)
             split[key] = row.phases

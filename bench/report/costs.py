@@ -8,14 +8,13 @@ from datetime import date
 from bench import stack
 from bench.breakeven import Option, Spread, break_even, sentence
 from bench.breakeven.sources import from_estimates, from_rows, jobs
-from bench.costs import Prices, Spending, spending, worker_of
+from bench.costs import Prices, Spending, Unpriced, ledger, worker_of
 from bench.report import charts
 from bench.report.data import GB, Report, Sourced, counts, data_words
 from bench.report.parts import Figure, Line, Page, Refs, Table
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import Price, PriceError, price_sets, warnings
 from plan import settings
-from plan.billing import ClockBackwards
 from plan.cost import prices_of
 from plan.estimate.parameters import ParameterMissing
 from plan.estimate.phases import Work
@@ -93,8 +92,10 @@ def cost_page(found: Report, today: date) -> Page:
                   ["run", "stack", "engine", "start-up USD", "runs USD", "idle USD", "teardown USD", "total USD",
                    "USD per TB", "state"],
                   spent, "No row has billed quantities.",
-                  "Idle is what a cluster costs while nothing of its own runs. Open: no teardown row, so it may still "
-                  "grow. Stacks on local are priced as modelled."),
+                  "Idle is what a cluster costs while nothing runs on it. Engines that share a cluster pay for its "
+                  "start, idle time and end once; one that stays up between commands has these in a line of its own, "
+                  "from when it went down. Open: no teardown row, so it may still grow. Stacks on local are priced as "
+                  "modelled."),
             Table("Estimate against actual",
                   ["row", "workload", "engine", "estimate s", "range s", "measured s", "of", "error"],
                   list(_estimate_lines(found.rows)), "No run has kept its estimate.",
@@ -173,16 +174,10 @@ def _estimated(found: Report) -> Case | None:
 
 
 def _spent_lines(found: Report) -> Iterator[Line]:
-    groups: dict[tuple[str, str], list[Sourced]] = defaultdict(list)
-    for sourced in found.rows:
-        groups[sourced.row.run_id, sourced.row.label].append(sourced)
-    for (run, label), group in groups.items():
-        try:
-            (one,) = spending([s.row for s in group])
-        except (ClockBackwards, PriceError) as error:
-            yield Line([run, group[0].row.stack, label, *["-"] * 6, str(error)])
-            continue
-        if one.total:
+    for one in ledger(sourced.row for sourced in found.rows):
+        if isinstance(one, Unpriced):
+            yield Line([one.run_id, one.stack, one.label, *["-"] * 6, str(one.error)])
+        elif one.total:
             yield _spent_line(one)
 
 

@@ -82,6 +82,7 @@ def outputs(settings: Settings, state_dir: Path, facts: Mapping[str, Mapping[str
         state_dir=str(state_dir),
         worker_python=str(state_dir / "worker-env" / "bin" / "python"),
         startup_s={name: float(fact["startup_s"]) for name, fact in facts.items() if "startup_s" in fact},
+        began_at={name: float(fact["began_at"]) for name, fact in facts.items() if "began_at" in fact},
     )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.costs import Prices, spending
+from bench.costs import DOWN, Prices, spending
 from bench.rows import Billed, Data, Row, Workers
 from plan.billing import ClockBackwards
+from plan.cost import host_usd_per_h
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 SLOT_S = Decimal("0.096") / 2 / 3600
@@ -16,12 +17,17 @@ SLOT_S = Decimal("0.096") / 2 / 3600
 
 def row(at_s: float, value: float | None, metric: str = "run_s", engine: str = "ray", **fields: Any) -> Row:
     cluster = Billed(node_s={"local": value or 0.0}, worker_s=2 * (value or 0.0)) if metric == "run_s" else Billed()
-    given = {"billed": cluster, "condition": "warm" if metric == "run_s" else "none", "repeat": 0, **fields}
+    given = {
+        "platform": "local",
+        "billed": cluster,
+        "condition": "warm" if metric == "run_s" else "none",
+        "repeat": 0,
+        **fields,
+    }
     return Row(
         run_id="r1",
         at=(START + timedelta(seconds=at_s)).isoformat(),
         stack="dev",
-        platform="local",
         workload="ingest",
         engine=engine,
         label=engine,
@@ -47,8 +53,50 @@ def test_startup_run_idle_and_teardown_are_apart_and_are_all() -> None:
     assert spent.usd_per_item is None
 
 
+def other(at_s: float, value: float | None, metric: str = "run_s", **fields: Any) -> Row:
+    """A row of `ray+lithops` in the same command, on the same cluster."""
+    return row(at_s, value, metric, "ray+lithops", **fields)
+
+
+def test_a_cluster_that_two_engines_share_is_paid_for_once() -> None:
+    rows = [row(10, 10), other(20, 10), row(35, 5), *WHOLE[:1], other(10, 10, "startup_s"), WHOLE[-1]]
+    ray, hybrid = spending(rows)
+    assert [round(usd / (2 * SLOT_S), 9) for usd in (ray.startup, ray.run, ray.idle, ray.teardown or 0)] == [
+        10, 15, 21, 4,
+    ]  # fmt: skip
+    assert (hybrid.startup, hybrid.idle, hybrid.teardown, hybrid.open) == (0, 0, 0, False)
+    assert round((ray.total + hybrid.total) / (2 * SLOT_S), 9) == 60
+
+
+def test_a_cluster_that_outlives_its_commands_has_a_line_of_its_own() -> None:
+    """Up at 0, started in 10 s; commands 20 to 40 and 100 to 110; ended at 204 in 4 s: 10, 60 and 90 s are between."""
+    up: dict[str, Any] = {"parameters": {"up_at": START.timestamp()}}
+    first = [row(20, 20), row(41, 10, "startup_s", **up)]
+    second = [one.model_copy(update={"run_id": "r2"}) for one in (row(100, 10), row(111, 10, "startup_s", **up))]
+    held = Billed(node_s={"local": 4.0}, worker_s=8.0)
+    end = row(204, 4, "teardown_s", billed=held, **up).model_copy(update={"run_id": "d", "workload": DOWN})
+    one, two = spending([*first, *second])
+    assert (one.open, two.open) == (True, True)
+    assert [round(usd / (2 * SLOT_S), 9) for usd in (one.startup, one.run, two.startup, two.run)] == [10, 20, 0, 10]
+    one, two, after = spending([*first, *second, end])
+    assert (one.open, two.open, after.open, one.teardown, two.teardown) == (False, False, False, 0, 0)
+    assert [round((usd or 0) / (2 * SLOT_S), 9) for usd in (after.idle, after.teardown)] == [160, 4]
+    whole = sum((each.total for each in (one, two, after)), Decimal(0))
+    assert round(whole / (2 * SLOT_S), 9) == 204
+
+
+def test_machines_are_billed_for_a_minute_at_least() -> None:
+    short = [
+        row(5, 5, billed=Billed(node_s={"m6i.large": 10.0}, worker_s=20.0), platform="ec2"),
+        row(12.5, 2, "teardown_s", billed=Billed(node_s={"m6i.large": 4.0}), platform="ec2"),
+    ]
+    (spent,) = spending(short)
+    two_hosts_s = 2 * host_usd_per_h("m6i.large", "us-east-1") / 3600
+    assert round(spent.total / two_hosts_s, 6) == 60
+
+
 def test_items_are_counted_where_rows_do() -> None:
-    (spent,) = spending([row(0, 10, parameters={"items": 500}), row(20, 10, parameters={"items": 500})])
+    (spent,) = spending([row(0, 10, parameters={"images": 500}), row(20, 10, parameters={"images": 500})])
     assert spent.usd_per_item == spent.total / 1000
 
 
@@ -75,10 +123,17 @@ def test_a_failed_run_is_idle_time_that_is_paid() -> None:
 
 def test_old_rows_are_priced_again_at_any_date_and_on_other_machines() -> None:
     real = [row(0, 3600, billed=Billed(node_s={"m6i.large": 7200.0}, worker_s=14400.0))]
-    assert spending(real)[0].run == 2 * Decimal("0.096")
-    assert spending(real, Prices(on=date(2023, 12, 31)))[0].run == 2 * Decimal("0.096")
-    assert spending(real, Prices(region="eu-west-1"))[0].run == 2 * Decimal("0.107")
-    assert spending(real, Prices(spot=True))[0].run == 2 * Decimal("0.0447")
+
+    def usd(gib_month: str, address: str, machine: str) -> Decimal:
+        return 2 * (Decimal(machine) + 40 * Decimal(gib_month) / 730 + Decimal(address))
+
+    def run(**prices: Any) -> Decimal:
+        return round(spending(real, Prices(**prices))[0].run, 12)
+
+    assert run() == round(usd("0.08", "0.005", "0.096"), 12)
+    assert run(on=date(2023, 12, 31)) == round(usd("0.08", "0", "0.096"), 12)
+    assert run(region="eu-west-1") == round(usd("0.088", "0.005", "0.107"), 12)
+    assert run(spot=True) == round(usd("0.08", "0.005", "0.0447"), 12)
     slots = [row(0, 3600)]
     assert spending(slots, Prices(arm=True))[0].run == Decimal("0.0816")
 

@@ -96,13 +96,28 @@ def test_two_prices_of_one_day_are_refused(tmp_path: Path) -> None:
 
 
 def test_price_sets_tell_their_age_and_warn_after_half_a_year() -> None:
-    used = [table().price("ec2:m6i.large", "us-east-1"), table().price("s3:get", "us-east-1")]
+    used = [table().price("ec2:m6i.large", "us-east-1"), table().price("lambda:ephemeral", "us-east-1")]
     fresh, old = price_sets(used, today=date(2026, 11, 21))
     assert (fresh.valid_on, fresh.age_days, fresh.stale) == (date(2026, 7, 20), 124, False)
     assert (old.valid_on, old.stale) == (date(2024, 7, 1), True)
-    assert [line for line in warnings([fresh, old]) if "s3:get (us-east-1)" in line] == warnings([fresh, old])
+    assert [line for line in warnings([fresh, old]) if "lambda:ephemeral (us-east-1)" in line] == warnings([fresh, old])
     on_the_day = price_sets(used[:1], today=date(2027, 1, 16))[0]
     assert (on_the_day.age_days, on_the_day.stale) == (180, False)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *("ec2:m6i.large", "ec2-spot:m6i.large", "ebs:gp3", "ipv4", "vpce:hour", "eks:control-plane", "ecr:storage"),
+        *("lambda:x86_64", "lambda:arm64", "lambda:ephemeral", "lambda:request", "s3:storage", "s3:put", "s3:get"),
+        *("transfer:internet", "transfer:zones", "sqs:standard", "apigateway:http", "batch:job", "fargate:vcpu"),
+        *("fargate:memory", "logs:ingestion", "logs:storage"),
+    ],
+)
+def test_what_the_stacks_use_has_a_price_with_its_source_and_dates(item: str) -> None:
+    tiers = table().tiers(item, "us-east-1")
+    assert all(tier.source and tier.valid_on <= tier.checked_on and tier.provider == "AWS" for tier in tiers)
+    assert (len(tiers) > 1) == (item in ("lambda:x86_64", "lambda:arm64", "transfer:internet", "apigateway:http"))
 
 
 def test_every_price_of_the_table_is_read_and_only_what_is_free_is_zero() -> None:

@@ -303,3 +303,13 @@ def test_startup_is_told(state_dir: Path) -> None:
     assert isinstance(facts["startup_s"], float)
     assert 0 < facts["startup_s"] <= time.monotonic() - began + 0.01
     assert lines == [f"redis ready in {facts['startup_s']} s"]
+
+
+def test_the_end_of_a_part_is_noted_beside_the_folder_and_outlives_it(state_dir: Path) -> None:
+    facts = local.start(REDIS, state_dir)
+    local.stop(REDIS, state_dir)
+    local.down(state_dir, drop_data=True)
+    (entry,) = [json.loads(line) for line in Path(f"{state_dir}.ended.jsonl").read_text().splitlines()]
+    assert (entry["part"], entry["began_at"]) == ("redis", facts["began_at"])
+    assert 0 <= entry["took_s"] < time.time() - entry["began_at"]
+    assert not state_dir.exists()

@@ -1,6 +1,6 @@
 """A price list is compared, shown, and taken over only when told; what is odd in it changes nothing.
 
-The lists below are written here in the format of AWS's offer files; they are no recording.
+`price_list/` holds rows of AWS's lists of 2026-08-31 for eu-west-2, as they were; what is odd is written below.
 """
 
 import csv
@@ -58,6 +58,30 @@ def test_only_plain_linux_on_demand_and_what_we_use_is_read() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("offer", "wanted"),
+    [
+        ("AWSLambda", {"lambda:x86_64": [("0", "0.0000166667"), ("6000000000", "0.0000150000"),
+                                         ("15000000000", "0.0000133334")],
+                       "lambda:request": [("0", "0.0000002000")], "lambda:ephemeral": [("0", "0.0000000358")]}),
+        ("AmazonECS", {"fargate:vcpu": [("0", "0.0465600000")], "fargate:memory": [("0", "0.0051100000")]}),
+        ("AWSDataTransfer", {"transfer:internet": [("0", "0.0900000000"), ("10240", "0.0850000000")]}),
+    ],
+)  # fmt: skip
+def test_a_recorded_list_gives_what_we_use_and_no_neighbour(
+    offer: str, wanted: dict[str, list[tuple[str, str]]], ours: Path
+) -> None:
+    path = Path(__file__).parent / "price_list" / f"{offer}.csv"
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in offered(path.read_text().splitlines(keepends=True), offer, "eu-west-2", TODAY):
+        found.setdefault(row["item"], []).append((row["above"], row["usd"]))
+    assert found == wanted
+    given = ["--region", "eu-west-2", "--from-file", f"{offer}={path}", "--prices", str(ours), "--write"]
+    assert CliRunner().invoke(main, given).exit_code == 0
+    item, tiers = next(iter(wanted.items()))
+    assert [tier.usd for tier in read(ours).tiers(item, "eu-west-2")] == [Decimal(usd) for _, usd in tiers]
+
+
 def test_unchanged_prices_are_only_checked_and_changed_ones_stand_beside_the_old(ours: Path, tmp_path: Path) -> None:
     shown = CliRunner().invoke(
         main, ["--from-file", recorded(tmp_path, "AWSLambda", LAMBDA), "--prices", str(ours), "--write"]
@@ -84,7 +108,7 @@ def test_nothing_is_written_unless_told(ours: Path, tmp_path: Path) -> None:
 def test_a_new_region_gets_prices(ours: Path, tmp_path: Path) -> None:
     given = [
         "--region",
-        "eu-west-1",
+        "eu-south-9",
         "--from-file",
         recorded(tmp_path, "AmazonEC2", EC2),
         "--prices",
@@ -92,8 +116,8 @@ def test_a_new_region_gets_prices(ours: Path, tmp_path: Path) -> None:
         "--write",
     ]
     shown = CliRunner().invoke(main, given)
-    assert "new       ebs:gp3 (eu-west-1): 0.0880" in shown.output
-    assert read(ours).price("ebs:gp3", "eu-west-1").usd == Decimal("0.088")
+    assert "new       ebs:gp3 (eu-south-9): 0.0880" in shown.output
+    assert read(ours).price("ebs:gp3", "eu-south-9").usd == Decimal("0.088")
 
 
 def test_a_changed_price_dated_like_the_old_one_is_dated_when_seen() -> None:
@@ -103,7 +127,7 @@ def test_a_changed_price_dated_like_the_old_one_is_dated_when_seen() -> None:
         LAMBDA.replace("2026-10-01", "2024-07-01").splitlines(keepends=True), "AWSLambda", "us-east-1", TODAY
     )
     merged, _ = merge(rows, news, TODAY)
-    dates = [row["valid_on"] for row in merged if row["item"] == "lambda:request"]
+    dates = [row["valid_on"] for row in merged if (row["item"], row["region"]) == ("lambda:request", "us-east-1")]
     assert dates == ["2020-03-01", "2024-07-01", "2026-11-21"]
 
 
@@ -125,7 +149,15 @@ def test_an_odd_list_changes_nothing(ours: Path, tmp_path: Path, text: str, mess
     assert ours.read_bytes() == was
 
 
-def test_no_network_is_a_clear_error(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_a_clear_error_that_says_how_old_our_prices_are(
+    ours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = ours.read_bytes()
     monkeypatch.setattr("ops.refresh_prices.LIST_URL", "http://127.0.0.1:9/{offer}/{region}")
-    shown = CliRunner().invoke(main, ["--offer", "AWSLambda", "--prices", str(ours)])
-    assert (shown.exit_code, "nothing was changed" in shown.output) == (1, True)
+    shown = CliRunner().invoke(main, ["--offer", "AWSLambda", "--prices", str(ours), "--write"])
+    assert shown.exit_code == 1
+    assert all(
+        words in shown.output for words in ("cannot be had", "nothing was changed", "last checked on 2026-10-04")
+    )
+    assert "--from-file AWSLambda=PATH" in shown.output
+    assert ours.read_bytes() == was

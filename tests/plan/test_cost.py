@@ -96,12 +96,25 @@ def test_embedded_rows_are_modelled_as_slots_and_gb_seconds() -> None:
     billed = {"node_s": {"local": 1800.0}, "worker_s": 3600.0, "function_gb_s": 1000.0, "function_requests": 1_000_000}
     usd, priced = cost.modelled_usd(billed, Worker())
     assert usd == M6I / 2 + 1000 * LAMBDA + Decimal("0.20")
-    assert priced == date(2024, 7, 1)  # the longest unchecked of the prices used
+    assert priced == date(2026, 7, 20)  # the longest unchecked of the prices used
 
 
-def test_nodes_of_a_real_type_are_priced_as_such() -> None:
+def test_nodes_of_a_real_type_are_priced_with_volume_and_address() -> None:
     billed = {"node_s": {"m6i.large": 7200.0}, "worker_s": 14400.0}
-    assert cost.modelled_usd(billed, Worker(), date(2023, 12, 31)) == (2 * M6I, date(2023, 12, 31))
+    assert cost.modelled_usd(billed, Worker())[0] == 2 * cost.host_usd_per_h("m6i.large", "us-east-1")
+    before_addresses_cost = 2 * (M6I + 40 * Decimal("0.08") / 730)
+    usd, priced = cost.modelled_usd(billed, Worker(), date(2023, 12, 31))
+    assert (round(usd, 12), priced) == (round(before_addresses_cost, 12), date(2023, 12, 31))
+
+
+def test_functions_on_arm_have_their_own_price() -> None:
+    billed = {"function_gb_s": 1000.0, "architecture": "arm64"}
+    assert cost.modelled_usd(billed, Worker())[0] == 1000 * Decimal("0.0000133334")
+
+
+def test_a_tier_that_is_not_reached_is_no_price_used() -> None:
+    used = cost.prices_of({"function_gb_s": 1000.0}, Worker())
+    assert [(price.item, price.above) for price in used] == [("lambda:x86_64", 0)]
 
 
 def test_a_negative_quantity_is_refused() -> None:

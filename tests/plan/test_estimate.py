@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -148,8 +149,10 @@ def test_prices_depend_on_date_and_market_and_are_never_guessed(bench_128: Setti
     spot = by_target(bench_128, INGEST, terms=Terms(spot=True))
     assert spot["ray"].usd.value < now["ray"].usd.value
     assert spot["functions"].usd == now["functions"].usd
-    with pytest.raises(PriceMissing):
-        estimates.estimate(bench_128, INGEST, terms=Terms(region="eu-west-1", on=None))
+    elsewhere = by_target(bench_128, INGEST, terms=Terms(region="eu-west-1"))
+    assert elsewhere["ray"].usd.value > now["ray"].usd.value
+    with pytest.raises(PriceMissing, match="in eu-west-1 on 2023-12-31"):
+        estimates.estimate(bench_128, INGEST, terms=Terms(region="eu-west-1", on=date(2023, 12, 31)))
 
 
 def test_first_run_is_slower_than_a_warm_one(bench_128: Settings) -> None:

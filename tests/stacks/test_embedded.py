@@ -29,6 +29,7 @@ def test_outputs_survive_their_own_document(dev_stack: Outputs) -> None:
     assert Outputs.model_validate_json(dev_stack.model_dump_json(by_alias=True)) == dev_stack
     assert dev_stack.clusters["dask"].limit_enforced_by == "nanny"
     assert set(dev_stack.startup_s) >= {"s3", "redis", "ray", "dask"}
+    assert set(dev_stack.began_at) == set(dev_stack.startup_s)
 
 
 def test_no_secret_in_outputs(dev_stack: Outputs) -> None:

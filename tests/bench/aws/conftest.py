@@ -25,6 +25,7 @@ def _cluster(engine: Any, nodes: int = 3) -> ClusterOutputs:
         head_group=f"bench-32-{engine}-head",
         limit_mib=3328,
         instance_type="m6i.large",
+        head_instance_type="m6i.xlarge",
     )
 
 

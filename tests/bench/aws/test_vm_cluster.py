@@ -7,10 +7,13 @@ from typing import Any
 import boto3
 import pytest
 
+from bench import lifecycle, rows
 from bench.aws import vm_cluster
 from bench.aws.vm_cluster import VmCluster, between, zero
 from bench.engines import Sessions
+from bench.rows import Row
 from bench.samples import plan
+from bench.scaling_rows import Log
 from bench.sessions.session import Fleet, SessionError
 from plan.outputs import Outputs
 from tasks.objects import Access
@@ -122,6 +125,23 @@ def test_the_next_engine_finds_the_others_cluster_at_zero(
         assert asked == []
         sessions.of("arrow")
         assert asked == [(WORKERS, 0), (HEAD, 0)]
+
+
+def test_a_cluster_brought_to_zero_leaves_a_row_with_what_it_was_billed(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """Both ways: the next engine's turn, and the command's end, after the table was printed."""
+    for turn in (True, False):
+        with Sessions(outputs, Access(), {}) as sessions:
+            log = Log(sessions, tmp_path, "palette")
+            lifecycle.ended(sessions, [("ray", "ray"), ("dask+lithops", "dask+lithops"), ("dask", "dask")], log.add)
+            sessions._vms["dask"] = VmCluster(outputs, outputs.clusters["dask"], Path("unused"))
+            if turn:
+                sessions.of("arrow")
+        (row,) = [row for row in rows.read(log.path) if isinstance(row, Row)]
+        assert (row.metric, row.label, row.platform, row.status) == ("teardown_s", "dask+lithops", "ec2", "ok")
+        assert row.value is not None
+        assert row.billed.node_s == {"m6i.large": pytest.approx(3 * row.value), "m6i.xlarge": pytest.approx(row.value)}
 
 
 def test_a_cluster_that_did_not_come_is_not_waited_for_again(
