@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, stack
 from bench.calibrate import TARGETS, overlay
+from bench.costs import DOWN
 from bench.engines import BASELINES, NEEDS, EngineError, labels
 from bench.rows import Row, read
 from bench.samples import UNTIMED_RUNS
@@ -24,13 +25,16 @@ from plan.estimate import Estimate, Range, Terms
 from plan.estimate.parameters import Draws, Parameter, Parameters
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import Work, straggle
+from plan.estimate.workloads import work
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, sizes
 from tasks.objects import Access, EndpointFailed, NoData, list_objects
 
 GB, MB = 2**30, 2**20
 ALONE = ("ray", "dask", "lithops")
-ENGINES = {"sort": ("ray", "dask", "ray+lithops", "dask+lithops"), "palette": ALONE, "startup": ALONE}
+ENGINES = {
+    "sort": ("ray", "dask", "ray+lithops", "dask+lithops"), "palette": ALONE, "startup": ALONE, "generate": ALONE,
+}  # fmt: skip
 """What a workload runs on by default; all that are modelled where it is not named."""
 
 
@@ -57,6 +61,8 @@ class Asked:
     @property
     def runs(self) -> tuple[int, int]:
         """Samples of each engine: cold ones, and warm ones with the untimed before them."""
+        if self.workload == "generate":
+            return 0, 1
         untimed = UNTIMED_RUNS if self.repeats and self.workload != "startup" else 0
         return (int(self.cold), self.repeats + untimed) if self.workload != "startup" else (self.starts, 0)
 
@@ -129,21 +135,27 @@ def calibrated(settings: Settings, asked: Asked) -> tuple[Parameters, list[str]]
     rows = [
         row
         for row in stored(asked.results)
-        if row.workload == asked.workload and row.status == "ok" and (row.engine, row.platform) in here
+        if row.status == "ok" and (_first(row.engine), row.platform) in here and row.workload in (asked.workload, DOWN)
     ]
     if asked.workload in ("ingest", "sort"):
+        ends = [row for row in rows if row.workload == DOWN]
         rows = [row for row in rows if row.reader == asked.reader and row.data]
         known_sizes = {
             row.data.size_bytes for row in rows if row.data and row.metric == "run_s" and row.label in TARGETS
         }
         wanted = (asked.gb or 1) * GB
         nearest = min(known_sizes - {0}, key=lambda size: abs(math.log(size / wanted)), default=0)
-        rows = [row for row in rows if row.data and row.data.size_bytes == nearest]
-    own = overlay([_without_sort(row) for row in rows], known)
+        rows = [row for row in rows if row.data and row.data.size_bytes == nearest] + ends
+    own = overlay([_reading(row, settings) for row in rows], known)
     if asked.workload not in ("ingest", "sort"):
         own = [one for one in own if one.name != "read_mb_s"]
     own += _own(rows, known)
     return known.overlaid(own), sorted({run for one in own for run in one.place.removeprefix("runs ").split(", ")})
+
+
+def _first(engine: str) -> str:
+    """The part of a hybrid's name that its platform is of."""
+    return engine.split("+", maxsplit=1)[0]
 
 
 def stored(results: Path) -> list[Row]:
@@ -177,7 +189,8 @@ def tell(asked: Asked) -> None:
     wanted, asked = modelled(settings, asked), sized(asked)
     known, runs = calibrated(settings, asked)
     found = forecasts(settings, wanted, asked, known)
-    what = f"{asked.gb:.3g} GB" if asked.gb is not None else f"{asked.items} items" if asked.items else "no data"
+    size = [f"{asked.gb:.3g} GB"] if asked.gb is not None else []
+    what = " in ".join(size + ([f"{asked.items} items"] if asked.items else [])) or "no data"
     cold, warm = asked.runs
     click.echo(f"{asked.stack}: {asked.workload}, {what}; for each engine {cold} cold and {warm} other runs")
     for one in found:
@@ -204,12 +217,12 @@ def _line(one: Forecast) -> str:
 
 
 def _work(asked: Asked, engine: str, settings: Settings, known: Parameters) -> Work:
-    kept = known.find("kept_share", "*", "*").value if asked.workload == "sort" or "+" in engine else None
-    if asked.workload == "palette":
-        first = next((c.platform for c in settings.clusters.values() if c.engine == engine), None)
-        platform = first or (settings.functions.platform if settings.functions else "*")
-        return Work("palette", items=asked.items, item_core_s=known.find("image_core_s", engine, platform).value)
-    return Work(asked.workload, gb=asked.gb or 0.0, kept=kept if asked.workload != "startup" else None)
+    first = next((c.platform for c in settings.clusters.values() if c.engine == engine), None)
+    platform = first or (settings.functions.platform if settings.functions else "*")
+    # A hybrid is known to the model as one that sorts, whatever it does with what it keeps.
+    name = "sort" if "+" in engine and asked.workload == "ingest" else asked.workload
+    made = work(name, known, gb=asked.gb or 0.0, items=asked.items, engine=engine, platform=platform)
+    return replace(made, name=asked.workload)
 
 
 def _whole(label: str, engine: str, warm: Estimate, cold: Estimate, asked: Asked) -> Forecast:
@@ -235,11 +248,16 @@ def _run_usd(one: Estimate) -> float:
     return own + float(one.usd_parts["shared"]) * share
 
 
-def _without_sort(row: Row) -> Row:
-    """A sort's row as one of reading: its sort has a parameter of its own."""
+def _reading(row: Row, settings: Settings) -> Row:
+    """A sort's row as one of reading, by the functions where they read: its sort has a parameter of its own."""
     if row.metric != "run_s" or not row.value or "sort" not in row.phases:
         return row
-    return row.model_copy(update={"value": row.value - row.phases["sort"]})
+    change: dict[str, object] = {"value": row.value - row.phases["sort"]}
+    if row.engine.endswith("+lithops") and settings.functions and row.workers:
+        count = sizes(settings)[FUNCTIONS].workers
+        change |= {"engine": "lithops", "label": "lithops", "platform": settings.functions.platform}
+        change["workers"] = row.workers.model_copy(update={"count": count})
+    return row.model_copy(update=change)
 
 
 def _own(rows: Sequence[Row], known: Parameters) -> list[Parameter]:

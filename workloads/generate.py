@@ -1,10 +1,12 @@
 """Make store_sales-like CSV in the stack's bucket: the same bytes whatever the engine, worker count or interruption."""
 
 import time
+from pathlib import Path
 
 import click
 
-from bench import command
+from bench import command, forecast
+from bench.forecast import Asked
 from bench.options import in_region
 from bench.progress import progress
 from tasks import manifest
@@ -21,9 +23,15 @@ from tasks.store_sales import GB_BYTES, plan_files
 @click.option(
     "--engine", default="auto", show_default=True, type=click.Choice(["auto", "dask", "ray", "lithops", "process"])
 )
+@click.option("--estimate", is_flag=True, help="Say what it would take and cost; the stack need not be up.")
 @click.option("--to", metavar="URI", help="s3://bucket/prefix or a folder instead of the stack's data bucket.")
-def generate(*, stack: str, gb: float, files: int, seed: int, engine: str, to: str | None) -> None:
+def generate(*, stack: str, gb: float, files: int, seed: int, engine: str, estimate: bool, to: str | None) -> None:
     """Generate data, keep files that already stand, and say where they are and what the true answer is."""
+    if estimate:
+        engines = None if engine in ("auto", "process") else engine
+        asked = Asked(stack, "generate", engines, 1, False, Path("results"), gb=gb, items=files)
+        with command.told():
+            return forecast.tell(asked)
     with command.told(), command.open_stack(stack, None, None) as sessions:
         root = to or f"s3://{sessions.outputs.data_bucket}"
         base, specs, query = manifest.base_of(root, gb, files, seed), plan_files(gb, files, seed), Query()

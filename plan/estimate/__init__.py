@@ -144,9 +144,9 @@ class _Target:
             run_s += spans[-1].seconds
         if cluster:
             spans.append(Phase("teardown", p["teardown_s"], **cluster))
-        return _Modelled(tuple(spans), run_s, made, self._gets(work, values))
+        return _Modelled(tuple(spans), run_s, made, work.request, self._requests(work, values))
 
-    def _gets(self, work: Work, values: Draws) -> int:
+    def _requests(self, work: Work, values: Draws) -> int:
         return max(work.items, round(work.gb * model.MB_PER_GB / values["request_mb"]))
 
 
@@ -155,7 +155,8 @@ class _Modelled:
     phases: tuple[Phase, ...]
     run_s: float
     run: Run
-    gets: int
+    request: str
+    requests: int
 
     @property
     def total_s(self) -> float:
@@ -211,7 +212,7 @@ class _Bill:
         if last is not None and target.size.instance_type is not None:
             short_s = billing.instance_s(machine_s) - machine_s
             parts[last.name] += short_s * last.nodes * self._host(target.size.instance_type) / 3600
-        parts["requests"] = self._usd("s3:get", made.gets)
+        parts["requests"] = self._usd(made.request, made.requests)
         parts["shared"] = self.shared_per_h * billing.exact(round(made.total_s, 3)) / 3600
         return parts
 

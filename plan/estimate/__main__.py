@@ -14,17 +14,18 @@ from plan import cost
 from plan import estimate as estimates
 from plan.estimate import Estimate, Terms
 from plan.estimate.parameters import ParameterMissing, read
-from plan.estimate.phases import Work
+from plan.estimate.workloads import WORKLOADS
+from plan.estimate.workloads import work as work_of
 from plan.settings import SettingsError, load
 
-WORKLOADS = ("ingest", "sort", "items")
+UNITS = {"palette": "images", "generate": "files", "items": "items"}
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--stack", default="bench-128", help="Name of a Pulumi.<stack>.yaml in this folder.")
 @click.option("--workload", type=click.Choice(WORKLOADS), default="ingest")
 @click.option("--gb", type=float, default=50.0, help="Data to read, in GB of 1,024 MB; 100 TB is 102400.")
-@click.option("--items", type=int, default=0, help="items: how many.")
+@click.option("--items", type=int, default=0, help="How many items; images (1000) of palette, files (128) of generate.")
 @click.option("--item-core-s", type=float, default=0.0, help="items: seconds one takes on one core.")
 @click.option("--threads", type=int, default=1, help="items: cores that one can use.")
 @click.option("--prefixes", type=int, default=1, help="Key prefixes over which the objects are spread.")
@@ -54,11 +55,8 @@ def main(
     """What a workload would take and cost on each platform of a stack. No account, nothing is deployed."""
     when = on.date() if on else None
     known = read() if parameters is None else read().overlaid(read(parameters).rows)
-    kept = known.find("kept_share", "*", "*").value if workload == "sort" else None
-    work = Work(workload, 0.0 if workload == "items" else gb, items, item_core_s, threads, prefixes=prefixes, kept=kept)
-    if workload == "items" and not (items and item_core_s):
-        raise click.UsageError("--workload items needs --items and --item-core-s")
     try:
+        work = work_of(workload, known, gb=gb, items=items, item_core_s=item_core_s, threads=threads, prefixes=prefixes)
         settings = load(stack, Path.cwd())
         settings = estimates.scaled(settings, workers) if workers else settings
         found = estimates.estimate(settings, work, known, Terms(region, when, spot), cold=cold)
@@ -68,7 +66,12 @@ def main(
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], default=str, indent=1))
         return
-    click.echo(f"{stack}: {workload} of {gb:g} GB, {'first run' if cold else 'one warm run'}, {region}, {_dated(when)}")
+    run = "start and end only" if workload == "startup" else "first run" if cold else "one warm run"
+    what = [f"{gb:g} GB"] if workload in ("ingest", "sort", "generate") else []
+    what += [f"{work.items} {UNITS[workload]}"] if workload in UNITS else []
+    click.echo(
+        f"{stack}: {' of '.join([workload, ', '.join(what)] if what else [workload])}, {run}, {region}, {_dated(when)}"
+    )
     for one in found:
         click.echo(_shown(one))
     click.echo(f"The stack's worst cost until it expires: {worst:.2f} USD (budget {settings.budget_usd or 'none'}).")

@@ -32,7 +32,7 @@ class Work:
     """What is done. gb are of 1,024 MB; items cost `item_core_s` of one core each, on at most `threads` cores.
 
     pieces: tasks it is cut in, None for the project's own rule. prefixes: key prefixes over which objects are spread.
-    kept: share of the bytes that a sort has to sort; None where nothing is sorted.
+    kept: share of the bytes that a sort has to sort; None where nothing is sorted. request: what S3 bills them as.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Work:
     pieces: int | None = None
     prefixes: int = 1
     kept: float | None = None
+    request: str = "s3:get"
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_more_runs_and_more_data_cost_more_but_one_start(bench_128: Settings, tm
 
 
 @pytest.mark.parametrize("platform_stack", ["dev", "dev-autoscale", "bench-128", "k8s-32", "multiprocessing"])
-@pytest.mark.parametrize("workload", ["ingest", "sort", "palette", "startup"])
+@pytest.mark.parametrize("workload", ["ingest", "sort", "palette", "startup", "generate"])
 def test_every_workload_has_an_estimate_of_what_a_stack_declares(
     platform_stack: str, workload: str, tmp_path: Path
 ) -> None:

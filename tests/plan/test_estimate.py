@@ -217,6 +217,21 @@ def test_command_line_needs_no_account_and_says_what_is_wrong(monkeypatch: pytes
     assert (wrong.exit_code, "us-east-7" in wrong.output) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("workload", "shown"),
+    [
+        ("ingest", "ingest of 50 GB, one warm run"), ("sort", "ray+functions (128"), ("startup", "start and end only"),
+        ("palette", "palette of 1000 images"), ("generate", "generate of 50 GB, 128 files"),
+    ],
+)  # fmt: skip
+def test_every_workload_is_estimated_before_anything_is_deployed(
+    workload: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    said = CliRunner().invoke(main, ["--stack", "bench-128", "--workload", workload, "--gb", "50"])
+    assert (said.exit_code, shown in said.output) == (0, True), said.output
+
+
 def test_a_stack_of_nothing_has_no_estimate() -> None:
     assert estimates.estimate(parse({"program": "base"}, "base"), INGEST) == []
 

@@ -1,0 +1,134 @@
+"""`python -m bench.estimate_error`: how far the estimate is from what is measured, before and after one calibration.
+
+Ingest, palette and sort are run twice on an embedded stack. Every command keeps its estimate beside its median; the
+first has only published parameters to go by, the second what the first measured.
+"""
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bench import machine, teardown
+from bench.forecast import stored
+from bench.rows import Row
+from bench.stack import ROOT
+
+AIM = 0.25
+
+
+@dataclass(frozen=True)
+class Miss:
+    """One engine's estimate of one command, and the median that was measured after it. Seconds."""
+
+    workload: str
+    label: str
+    estimated_s: float
+    measured_s: float
+
+    @property
+    def error(self) -> float:
+        return self.estimated_s / self.measured_s - 1
+
+
+def misses(rows: Sequence[Row]) -> list[Miss]:
+    """What the estimate rows among these say, in their order."""
+    found = []
+    for row in rows:
+        actual_s = row.parameters.get("actual_s")
+        if row.metric == "estimate_s" and row.value is not None and isinstance(actual_s, float) and actual_s:
+            found.append(Miss(row.workload, row.label, row.value, actual_s))
+    return found
+
+
+def median_error(found: Sequence[Miss]) -> float:
+    """Median of the absolute relative errors. Raises ValueError for none."""
+    if not found:
+        raise ValueError("found no estimate beside a measured run: did every command fail?")
+    return statistics.median(abs(one.error) for one in found)
+
+
+def report(before: Sequence[Miss], after: Sequence[Miss], command: str) -> str:
+    """Markdown: both rounds, engine by engine, with machine, date and command."""
+    first = {(one.workload, one.label): one for one in before}
+    lines = [
+        "# Estimate against actual",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}. `{command}`",
+        "",
+        "| workload | engine | measured s | calibrated estimate s | error | as published s | error then |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in after:
+        old = first.get((one.workload, one.label))
+        then = f"{old.estimated_s:.2f} | {old.error:+.0%}" if old else "- | -"
+        cells = f"{one.measured_s:.2f} | {one.estimated_s:.2f} | {one.error:+.0%}"
+        lines.append(f"| {one.workload} | {one.label} | {cells} | {then} |")
+    verdict = "within" if median_error(after) <= AIM else "ABOVE"
+    lines += [
+        "",
+        f"Median error {median_error(after):.0%} after one calibration run, {verdict} the aim of {AIM:.0%}; "
+        f"{median_error(before):.0%} with published parameters.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _machine() -> str:
+    found = machine.machine()
+    return f"{found['cpus']} cores, {round(float(found['memory_mib']) / 1024)} GiB, {found['processor']}"
+
+
+@click.command(epilog="Example: python -m bench.estimate_error --gb 0.2 --write benchmarks/estimate.md")
+@click.option("--stack", default="dev", show_default=True, help="An embedded stack; it is brought up and down.")
+@click.option("--gb", default=0.2, show_default=True, help="Data of ingest and sort, in 2**30 bytes.")
+@click.option("--count", default=200, show_default=True, help="Images of palette.")
+@click.option("--repeats", default=3, show_default=True, help="Warm samples per engine and round.")
+@click.option("--results", type=click.Path(path_type=Path), help="Folder for rows; default results/estimate-<time>.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write the table, as Markdown.")
+def main(stack: str, gb: float, count: int, repeats: int, results: Path | None, write: Path | None) -> None:
+    """Run ingest, palette and sort twice and say how far the estimate was each time."""
+    results = results or Path("results") / f"estimate-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    if stored(results):
+        raise click.ClickException(f"found rows in {results}, wanted none: they would calibrate the first round")
+    common = ["--stack", stack, "--repeats", str(repeats), "--no-cold", "--results", str(results)]
+    commands = [
+        ["workloads/ingest.py", "--engines", "ray,dask,lithops", *common],
+        ["workloads/palette.py", "--engines", "ray,dask,lithops", "--count", str(count), *common],
+        ["workloads/sort.py", *common],
+    ]
+    before: list[Miss] = []
+    both: list[Miss] = []
+    try:
+        _run(["-m", "stacks.embedded", "up", "--stack", stack])
+        _run(["workloads/generate.py", "--stack", stack, "--gb", str(gb), "--files", "4"])
+        for number in (1, 2):
+            for command in commands:
+                click.echo(f"round {number}: {Path(command[0]).stem}", err=True)
+                _run(command)
+            both = misses(stored(results))
+            before = before or both
+    finally:
+        _run(["-m", "stacks.embedded", "down", "--stack", stack])
+        teardown.collect(results)
+    options = f"--stack {stack} --gb {gb:g} --count {count} --repeats {repeats}"
+    text = report(before, both[len(before) :], f"python -m bench.estimate_error {options}")
+    click.echo(text)
+    if write:
+        write.write_text(text)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """A command of the checkout. One whose engine failed still leaves the other engines' rows: said, and gone on."""
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False)
+    if done.returncode:
+        click.echo(f"ended with {done.returncode}: {' '.join(arguments)}", err=True)
+
+
+if __name__ == "__main__":
+    main()

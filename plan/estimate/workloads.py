@@ -1,0 +1,32 @@
+"""What each workload asks of workers: the same for `python -m plan.estimate` and a workload's own `--estimate`."""
+
+from plan.estimate.parameters import Parameters
+from plan.estimate.phases import MB_PER_GB, Work
+
+WORKLOADS = ("ingest", "sort", "palette", "startup", "generate", "items")
+IMAGES, FILES = 1000, 128
+"""What the published runs take: images of the smallest palette run, files of the widest data set."""
+
+
+def work(
+    workload: str, known: Parameters, *, gb: float = 0.0, items: int = 0, engine: str = "*", platform: str = "*",
+    item_core_s: float = 0.0, threads: int = 1, prefixes: int = 1,
+) -> Work:  # fmt: skip
+    """One run. gb are of 1,024 MB; items are images for `palette`, files for `generate`.
+
+    Raises ValueError for `items` without their number and cost, and ParameterMissing.
+    """
+    if workload == "palette":
+        return Work(workload, items=items or IMAGES, item_core_s=known.find("image_core_s", engine, platform).value)
+    if workload == "startup":
+        return Work(workload)
+    if workload == "generate":  # files are made by one process each, and nothing is read
+        files = items or FILES
+        file_s = gb * MB_PER_GB / files / known.find("generate_mb_s", engine, platform).value
+        return Work(workload, items=files, item_core_s=file_s, request="s3:put")
+    if workload == "items":
+        if not (items and item_core_s):
+            raise ValueError("found no number of items or no seconds of one: items needs --items and --item-core-s")
+        return Work(workload, 0.0, items, item_core_s, threads)
+    kept = known.find("kept_share", engine, platform).value if workload == "sort" else None
+    return Work(workload, gb, prefixes=prefixes, kept=kept)
