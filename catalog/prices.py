@@ -7,8 +7,10 @@ import csv
 import difflib
 import functools
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -158,9 +160,38 @@ def read(path: Path) -> PriceTable:
     return PriceTable(rows)
 
 
-@functools.cache
 def table() -> PriceTable:
-    """The table of this repository."""
+    """The table of this repository, with what is `assumed` around the call."""
+    return _assumed.get() or _own()
+
+
+@contextmanager
+def assumed(prices: Mapping[str, Decimal]) -> Iterator[None]:
+    """What if an item cost so much per its unit, in every region and at any date. Raises PriceMissing for another."""
+    rows = table().prices
+    for item, usd in prices.items():
+        known = [row for row in rows if row.item == item and row.provider == "AWS"]
+        if not known:
+            near = difflib.get_close_matches(item, {row.item for row in rows}, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise PriceMissing(f"no AWS price of {item!r} to replace by {usd} USD{hint}")
+        news = {
+            row.region: replace(row, usd=usd, low_usd=None, above=Decimal(0), valid_on=date.min, source="assumed")
+            for row in known
+        }
+        rows = (*(row for row in rows if row not in known), *news.values())
+    before = _assumed.set(PriceTable(rows))
+    try:
+        yield
+    finally:
+        _assumed.reset(before)
+
+
+_assumed: ContextVar[PriceTable | None] = ContextVar("assumed", default=None)
+
+
+@functools.cache
+def _own() -> PriceTable:
     return read(PRICES_CSV)
 
 

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import click
@@ -10,11 +11,12 @@ import click
 from bench.breakeven import Option, break_even, sentence
 from bench.breakeven.charts import chart
 from bench.breakeven.sources import from_estimates, from_rows, jobs, on_arm
-from bench.costs import Prices
+from bench.costs import DOWN, Prices
 from bench.engines import BASELINES
 from bench.rows import Row, read
-from catalog.prices import PriceError, price_sets, table, warnings
-from plan.estimate import Terms
+from catalog.prices import PriceError, assumed, price_sets, table, warnings
+from plan.billing import exact
+from plan.estimate import Terms, scaled
 from plan.estimate.parameters import ParameterMissing
 from plan.estimate.phases import Work
 from plan.settings import SettingsError, load
@@ -29,6 +31,8 @@ from plan.settings import SettingsError, load
 @click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="What if: prices valid on this day.")
 @click.option("--spot", is_flag=True, help="What if: workers on the spot market.")
 @click.option("--arm", is_flag=True, help="What if: Arm machines and functions, at the same speed.")
+@click.option("--workers", type=int, help="What if, without --rows: this many workers on every platform.")
+@click.option("--price", "supposed", multiple=True, metavar="ITEM=USD", help="What if: ec2:m6i.large=0.05; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the chart, as .html (works offline), .png or .svg.")
 def main(
     rows: Path | None,
@@ -39,19 +43,25 @@ def main(
     on: datetime | None,
     spot: bool,
     arm: bool,
+    workers: int | None,
+    supposed: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """At how many runs a day, or what share of busy time, a cluster is as cheap as functions."""
     when = on.date() if on else None
     try:
-        if rows is not None:
-            found = [row for row in _rows(rows) if workload in (None, row.workload) and row.engine not in BASELINES]
-            prices = Prices(when, region, spot, arm)
-            cases = {f"rows of {job}": from_rows(group, prices) for job, group in jobs(found).items()}
-        else:
-            settings = on_arm(load(stack, Path.cwd())) if arm else load(stack, Path.cwd())
-            work = Work(workload or "ingest", gb=gb)
-            cases = {f"the estimate of {stack}": from_estimates(settings, work, Terms(region, when, spot))}
+        with assumed(_prices(supposed)):
+            if rows is not None:
+                wanted = (workload, DOWN)
+                found = [row for row in _rows(rows) if row.workload in wanted or not workload]
+                found = [row for row in found if row.engine not in BASELINES]
+                prices = Prices(when, region, spot, arm)
+                cases = {f"rows of {job}": from_rows(group, prices) for job, group in jobs(found).items()}
+            else:
+                settings = on_arm(load(stack, Path.cwd())) if arm else load(stack, Path.cwd())
+                settings = scaled(settings, workers) if workers else settings
+                work = Work(workload or "ingest", gb=gb)
+                cases = {f"the estimate of {stack}": from_estimates(settings, work, Terms(region, when, spot))}
         for source, options in cases.items():
             click.echo(f"From {source}, {region}, {f'prices of {when}' if when else 'newest prices known'}:")
             for option in options:
@@ -59,7 +69,7 @@ def main(
             click.echo(sentence(options))
     except (SettingsError, PriceError, ParameterMissing, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    used = [price for item in _ITEMS for price in table().tiers(item, region, when)]
+    used = [table().price(item, region, when) for item in _ITEMS]
     for line in warnings(price_sets(used, datetime.now().astimezone().date())):
         click.echo(f"warning: {line}", err=True)
     if out is not None:
@@ -73,6 +83,18 @@ def main(
 
 # What every break-even rests on; hosts of other types are priced from the same source as this one.
 _ITEMS = ("ec2:m6i.large", "lambda:x86_64", "lambda:request")
+
+
+def _prices(given: tuple[str, ...]) -> dict[str, Decimal]:
+    """--price options. Raises click.UsageError."""
+    found = {}
+    for one in given:
+        item, _, usd = one.rpartition("=")
+        try:
+            found[item] = exact(Decimal(usd))
+        except (InvalidOperation, ValueError):
+            raise click.UsageError(f"found --price {one!r}, wanted ITEM=USD such as ec2:m6i.large=0.05") from None
+    return found
 
 
 def _line(option: Option, options: list[Option]) -> str:

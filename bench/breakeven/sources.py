@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from bench import stats
 from bench.breakeven import Kind, Option, Spread, exactly
-from bench.costs import Prices, held, worker_of
+from bench.costs import DOWN, Prices, held, worker_of
 from bench.engines import BASELINES
+from bench.lifecycle import cluster_of
 from bench.rows import Row
 from plan import cost
 from plan import estimate as estimates
@@ -52,17 +53,23 @@ def from_rows(rows: Iterable[Row], prices: Prices | None = None) -> list[Option]
         if row.metric == "run_s" and row.condition == "warm" and row.status == "ok" and row.value:
             groups[row.label].append(row)
         elif row.metric in ("startup_s", "teardown_s") and row.value is not None:
-            edges[row.label, row.metric].append(row.value)
+            # A cluster ends once, whichever of its engines has the row.
+            of = cluster_of(row.engine) if row.metric == "teardown_s" else row.label
+            edges[of or row.label, row.metric].append(row.value)
     return [_of_rows(label, group, edges, prices) for label, group in groups.items()]
 
 
 def jobs(rows: Iterable[Row]) -> dict[Job, list[Row]]:
-    """Rows by what was done: stack, workload, reader, data and its size in bytes."""
+    """Rows by what was done: stack, workload, reader, data and its size in bytes. A stack's `down` is of all."""
     found: dict[Job, list[Row]] = defaultdict(list)
+    ends: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
+        if row.workload == DOWN:
+            ends[row.stack].append(row)
+            continue
         data = (row.data.uri, row.data.size_bytes) if row.data else ("", 0)
         found[Job(row.stack, row.workload, row.reader, *data)].append(row)
-    return {job: group for job, group in found.items() if any(row.metric == "run_s" for row in group)}
+    return {job: group + ends[job.stack] for job, group in found.items() if any(row.metric == "run_s" for row in group)}
 
 
 def _of_estimate(one: Estimate, settings: Settings, hourly: Mapping[str, Decimal], shared: Decimal) -> Option:
@@ -96,7 +103,8 @@ def _of_rows(label: str, group: list[Row], edges: Mapping[tuple[str, str], list[
     used = [row.billed.model_dump() | {"node_s": {}, "worker_s": 0.0} for row in group]
     adds = [float(prices.usd(billed, worker)) for billed in used]
     kind: Kind = "functions" if not hold else "hybrid" if any(row.billed.function_s for row in group) else "cluster"
-    known = [edges.get((label, metric)) for metric in ("startup_s", "teardown_s")]
+    of = cluster_of(group[0].engine) or label
+    known = [edges.get((label, "startup_s")), edges.get((of, "teardown_s"))]
     edge_s = exactly(0) if kind == "functions" else None
     if kind != "functions" and all(known):
         edge_s = sum((_spread(seconds) for seconds in known if seconds), exactly(0))

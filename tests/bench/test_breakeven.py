@@ -116,6 +116,10 @@ def test_rows_give_medians_with_their_spread() -> None:
     assert ray.edge_s is None  # no teardown row: what starting it for each run costs is not known
     ended = [*ROWS, made("ray", 2.0, Billed(), metric="teardown_s", condition="none")]
     assert from_rows(ended)[0].edge_s == exactly(10.0)
+    nothing_read = {"workload": "down", "data": None}
+    down = made("ray", 3.0, Billed(), metric="teardown_s", condition="none").model_copy(update=nothing_read)
+    ((_, of_job),) = jobs([*ROWS, down]).items()
+    assert from_rows(of_job)[0].edge_s == exactly(11.0)
 
 
 def test_what_if_prices_change_rows_as_told() -> None:
@@ -154,6 +158,11 @@ def test_hybrid_adds_its_functions_to_a_cluster_that_is_up() -> None:
 def test_command_writes_a_chart_that_works_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
     out = tmp_path / "chart.html"
+    free = ["--price", "ec2:m6i.large=0", "--price", "ebs:gp3=0", "--price", "ipv4=0"]
+    what_if = CliRunner().invoke(main, ["--stack", "bench-32", "--gb", "5", "--workers", "64", *free])
+    assert "0.0000 USD an hour kept up" in what_if.output
+    wrong = CliRunner().invoke(main, ["--price", "ec2:m6i.large"])
+    assert (wrong.exit_code, "ITEM=USD" in wrong.output) == (2, True)
     shown = CliRunner().invoke(main, ["--stack", "bench-32", "--gb", "5", "--out", str(out)])
     assert shown.exit_code == 0, shown.output
     assert "runs a day" in shown.output

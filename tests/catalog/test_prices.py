@@ -120,6 +120,17 @@ def test_what_the_stacks_use_has_a_price_with_its_source_and_dates(item: str) ->
     assert (len(tiers) > 1) == (item in ("lambda:x86_64", "lambda:arm64", "transfer:internet", "apigateway:http"))
 
 
+def test_what_if_holds_in_every_region_at_any_date_and_only_while_it_is_asked() -> None:
+    was = table().price("lambda:x86_64", "us-east-1").usd
+    with prices.assumed({"lambda:x86_64": Decimal("0.001")}):
+        for region, on in (("us-east-1", None), ("eu-west-1", None), ("us-east-1", date(2020, 6, 1))):
+            assert [tier.usd for tier in table().tiers("lambda:x86_64", region, on)] == [Decimal("0.001")]
+        assert table().price("lambda:arm64", "us-east-1").usd == Decimal("0.0000133334")
+    assert table().price("lambda:x86_64", "us-east-1").usd == was
+    with pytest.raises(PriceMissing, match=r"did you mean 'ec2:m6i\.large'"), prices.assumed({"ec2:m6i.larg": was}):
+        pass
+
+
 def test_every_price_of_the_table_is_read_and_only_what_is_free_is_zero() -> None:
     free = {price.item for price in table().prices if price.usd == 0}
     assert free == {"ipv4", "batch:job", "transfer:s3-same-region", "faas:request"}
