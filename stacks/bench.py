@@ -1,8 +1,7 @@
 """A stack for hours: clusters at zero, functions, a cache, a driver, and the schedules that end them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_aws as aws
@@ -11,7 +10,6 @@ from infra.aws.cache_host import CacheHost, CacheHostArgs
 from infra.aws.cluster_vms import ClusterVms, ClusterVmsArgs, Site
 from infra.aws.dask_vms import DaskVms
 from infra.aws.driver_host import DriverHost, DriverHostArgs
-from infra.aws.eks_clusters import EksClusters, EksClustersArgs
 from infra.aws.expiry import EndAtExpiry, EndAtExpiryArgs, Expiry, ExpiryArgs
 from infra.aws.functions import USER_ID, FunctionsArgs, LithopsFunctions
 from infra.aws.guard import watch
@@ -19,13 +17,14 @@ from infra.aws.images import repository_arn
 from infra.aws.machine_image import amazon_linux
 from infra.aws.network import Network, NetworkArgs, Party
 from infra.aws.ray_vms import RayVms
-from infra.kubernetes.access import DRIVER
-from infra.kubernetes.clusters import PodCluster, address, secret
-from infra.kubernetes.pods import PodSize
 from plan.person import Person
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, Size, sizes
 from stacks.judged import judge, judge_stack, tags
+from stacks.place import Place, autoscale_outputs
+
+if TYPE_CHECKING:
+    from stacks.pods import Pods
 
 KINDS: Mapping[str, Callable[[str, ClusterVmsArgs, pulumi.ResourceOptions], ClusterVms]] = {
     "ray": RayVms,
@@ -61,11 +60,10 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         repository_arn=images["cluster"].apply(repository_arn),
         tags=carried,
     )
-    place = _Place(site, network, images, here)
+    place = Place(site, network, images, here)
     on_hosts = [name for name, cluster in settings.clusters.items() if cluster.platform == "ec2"]
     clusters = {name: _cluster(settings, name, size[name], place) for name in on_hosts}
-    pods = pod_clusters(settings, size)
-    eks = _eks(settings, person, pods, place, expiry.at) if pods else None
+    pods = _pods(settings, person, size, place, expiry.at)
     functions = _functions(settings, size[FUNCTIONS], place) if settings.functions else None
     cache = _cache(settings, place)
     driver = _driver(settings, place, [*clusters.values(), *([cache] if cache else [])])
@@ -88,24 +86,14 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         "images": images,
         "clusters": {
             **{name: _cluster_outputs(settings, size[name], made) for name, made in clusters.items()},
-            **{pod.name: _pod_outputs(settings, size[pod.name], pod) for pod in pods},
+            **(pods.clusters if pods else {}),
         },
-        "kubernetes": _kubernetes_outputs(settings, eks) if eks else None,
+        "kubernetes": pods.kubernetes if pods else None,
         "functions": _functions_outputs(settings, size[FUNCTIONS], functions) if functions else None,
         "cache": {"host": cache.host, "port": cache.port, "tls": True, "secretAt": cache.secret_at} if cache else None,
         "driverInstance": driver.instance_id if driver else None,
         "expiresAt": expiry.at,
     }
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the parts of one stack are put."""
-
-    site: Site
-    network: Network
-    images: pulumi.Output[Any]
-    opts: pulumi.ResourceOptions
 
 
 def parties(settings: Settings) -> list[Party]:
@@ -125,7 +113,7 @@ def host_types(settings: Settings) -> list[str]:
     return sorted({kind for kind in (*of_clusters, *of_hosts) if kind is not None})
 
 
-def _cluster(settings: Settings, name: str, size: Size, place: _Place) -> ClusterVms:
+def _cluster(settings: Settings, name: str, size: Size, place: Place) -> ClusterVms:
     cluster = settings.clusters[name]
     if cluster.platform != "ec2" or cluster.instance_type is None:
         raise ValueError(f"stack {settings.stack!r}, clusters.{name}: found platform {cluster.platform!r}, wanted ec2")
@@ -143,51 +131,21 @@ def _cluster(settings: Settings, name: str, size: Size, place: _Place) -> Cluste
     return KINDS[cluster.engine](f"{settings.stack}-{name}", args, place.opts)
 
 
-def pod_clusters(settings: Settings, size: Mapping[str, Size]) -> list[PodCluster]:
-    """The stack's clusters on EKS, each worker as large as its limit."""
-    return [
-        PodCluster(
-            name=name,
-            engine=cluster.engine,
-            size=PodSize(size[name].limit_mib, settings.worker.vcpu),
-            max_workers=size[name].workers,
-            autoscale=cluster.autoscale,
-        )
-        for name, cluster in settings.clusters.items()
-        if cluster.platform == "eks"
-    ]
+def _pods(
+    settings: Settings, person: Person, size: Mapping[str, Size], place: Place, at: pulumi.Output[str]
+) -> "Pods | None":
+    if not any(cluster.platform == "eks" for cluster in settings.clusters.values()):
+        return None
+    from stacks.pods import declare  # noqa: PLC0415  the package of Kubernetes takes seconds, which other stacks don't pay
 
-
-def _eks(
-    settings: Settings, person: Person, pods: list[PodCluster], place: _Place, at: pulumi.Output[str]
-) -> EksClusters:
-    assert settings.kubernetes is not None  # plan.settings refuses an eks cluster without `kubernetes`
-    assert settings.ttl_h is not None
-    args = EksClustersArgs(
-        stack=settings.stack,
-        region=place.site.region,
-        kubernetes=settings.kubernetes,
-        clusters=pods,
-        subnet_ids=place.network.subnet_ids,
-        client_cidr=person.client_cidr,
-        image=place.site.cluster_image,
-        data_bucket=place.site.data_bucket,
-        working_bucket=place.site.working_bucket,
-        results_bucket=place.site.results_bucket,
-        at=at,
-        ttl_h=settings.ttl_h,
-        tags=place.site.tags,
-    )
-    # After the whole network: its routes must outlive what speaks through them.
-    opts = pulumi.ResourceOptions.merge(place.opts, pulumi.ResourceOptions(depends_on=[place.network]))
-    return EksClusters(f"{settings.stack}-eks", args, opts=opts)
+    return declare(settings, person, size, place, at)
 
 
 def _groups(made: ClusterVms) -> dict[str, pulumi.Output[str]]:
     return {"head": made.head_group, "workers": made.group}
 
 
-def _functions(settings: Settings, size: Size, place: _Place) -> LithopsFunctions:
+def _functions(settings: Settings, size: Size, place: Place) -> LithopsFunctions:
     assert settings.functions is not None
     inside = settings.functions.in_vpc
     args = FunctionsArgs(
@@ -205,7 +163,7 @@ def _functions(settings: Settings, size: Size, place: _Place) -> LithopsFunction
     return LithopsFunctions(f"{settings.stack}-functions", args, opts=place.opts)
 
 
-def _cache(settings: Settings, place: _Place) -> CacheHost | None:
+def _cache(settings: Settings, place: Place) -> CacheHost | None:
     if settings.cache is None:
         return None
     assert settings.cache.instance_type is not None  # plan.rules refuses a cache on ec2 without one
@@ -214,7 +172,7 @@ def _cache(settings: Settings, place: _Place) -> CacheHost | None:
     return CacheHost(f"{settings.stack}-cache", args, opts=place.opts)
 
 
-def _driver(settings: Settings, place: _Place, opened: list[ClusterVms | CacheHost]) -> DriverHost | None:
+def _driver(settings: Settings, place: Place, opened: list[ClusterVms | CacheHost]) -> DriverHost | None:
     if settings.driver is None:
         return None
     secrets = [part.secret_arn for part in opened]
@@ -235,38 +193,7 @@ def _cluster_outputs(settings: Settings, size: Size, made: ClusterVms) -> dict[s
         "headInstanceType": settings.clusters[size.name].head_instance_type or size.instance_type,
         "limitMib": size.limit_mib,
         "limitEnforcedBy": size.enforced_by,
-        "autoscale": _autoscale(settings, size),
-    }
-
-
-def _pod_outputs(settings: Settings, size: Size, pod: PodCluster) -> dict[str, Any]:
-    return {
-        "engine": size.engine,
-        "platform": "eks",
-        "address": address(pod, settings.stack),
-        "secretAt": secret(pod),
-        "nodes": size.workers,
-        "slotsPerNode": 1,
-        "group": pod.name,
-        "instanceType": size.instance_type,
-        "limitMib": size.limit_mib,
-        "limitEnforcedBy": "cgroup",
-        "autoscale": _autoscale(settings, size),
-    }
-
-
-def _autoscale(settings: Settings, size: Size) -> dict[str, Any] | None:
-    scale = settings.clusters[size.name].autoscale
-    return scale.model_dump(by_alias=True) if scale else None
-
-
-def _kubernetes_outputs(settings: Settings, eks: EksClusters) -> dict[str, Any]:
-    assert settings.kubernetes is not None
-    return {
-        "cluster": eks.name,
-        "namespace": eks.namespace,
-        "driverAccount": DRIVER,
-        "nodes": settings.kubernetes.nodes,
+        "autoscale": autoscale_outputs(settings, size),
     }
 
 

@@ -33,7 +33,7 @@ from infra.kubernetes.pods import Body
 from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
 from plan.settings import Engine, load
 from plan.sizing import sizes
-from stacks.bench import pod_clusters
+from stacks.pods import pod_clusters
 
 ROOT = Path(__file__).parents[3]
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@sha256:" + "0" * 64
