@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import boto3
 
 from bench.sessions.session import Args, Done, Fleet, SessionError
 from plan.outputs import FunctionsOutputs
@@ -39,7 +42,8 @@ def config(functions: FunctionsOutputs, access: Access, bucket: str) -> dict[str
         }
     return {
         "lithops": {"backend": "aws_lambda", "storage": "aws_s3", "log_level": None, **common},
-        "aws": {"region": access.region, "namespace": functions.namespace},
+        # Both are in the function's name: with others, Lithops would make a function of its own.
+        "aws": {"region": access.region, "namespace": functions.namespace, "user_id": functions.user_id},
         "aws_lambda": {
             "execution_role": functions.role_arn,
             "runtime": functions.runtime,
@@ -97,10 +101,17 @@ class LithopsSession:
                 yield Done(index[future.call_id], *future.result())
 
     def recycle(self) -> None:
-        """On one machine: a runtime that has imported nothing, as after a new deployment."""
-        if self.keeps_workers:
-            raise SessionError("lithops on Lambda: cold needs a new function version, which the stack publishes")
-        subprocess.run([self._functions.runtime, "cold"], check=True, timeout=30)
+        """On one machine: a runtime that has imported nothing, as after a new deployment. On Lambda a changed
+        configuration: calls after it find no sandbox of before."""
+        if not self.keeps_workers:
+            subprocess.run([self._functions.runtime, "cold"], check=True, timeout=30)
+            return
+        client = boto3.client("lambda", region_name=self._access.region)
+        name = str(self._functions.name)
+        kept = client.get_function(FunctionName=name)["Configuration"].get("Environment", {}).get("Variables", {})
+        fresh = {**kept, "BREAKEVEN_COLD": uuid.uuid4().hex}
+        client.update_function_configuration(FunctionName=name, Environment={"Variables": fresh})
+        client.get_waiter("function_updated_v2").wait(FunctionName=name)
 
     def scale(self, nodes: int, slots: int | None = None) -> None:
         """On one machine the pool has a size, which is set for what is called next; nothing starts before."""

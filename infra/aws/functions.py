@@ -106,7 +106,8 @@ class LithopsFunctions(pulumi.ComponentResource):
             )
             if args.subnet_ids
             else None,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=ready),
+            # Sessions set a variable for cold samples; a deploy in the middle of a run must not take it away.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=ready, ignore_changes=["environment"]),
         )
         aws.lambda_.FunctionEventInvokeConfig(name, function_name=function.name, maximum_retry_attempts=0, opts=child)
         aws.s3.BucketObjectv2(

@@ -10,8 +10,12 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
+from bench.sessions.on_lithops import LithopsSession
 from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata, runtime_name
+from plan.outputs import FunctionsOutputs
+from tasks.objects import Access
 from tests.runtimes.lambda_api import LambdaApi
 
 ROOT = Path(__file__).parents[2]
@@ -52,58 +56,89 @@ def test_metadata_request_is_answered_as_lithops_asks_it(function: LambdaApi) ->
     assert set(answer) == set(declared) - {"runtime_timeout"}
 
 
-def test_an_executor_made_from_the_outputs_deploys_nothing_and_maps(
-    function: LambdaApi, aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Only the call itself is replaced: Lithops sends it to a fixed host of AWS, whatever endpoint is set."""
-    import lithops
-    from lithops.serverless.backends.aws_lambda.aws_lambda import AWSLambdaBackend
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """Every call of an AWS client of this process: service, operation, and the key where it names one."""
+    calls: list[tuple[str, str, str]] = []
+    make = BaseClient._make_api_call
+
+    def recorded(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        calls.append((self.meta.service_model.service_name, operation, str(arguments.get("Key", ""))))
+        return make(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
+    return calls
+
+
+@pytest.fixture
+def session(
+    aws: str, asked: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[LithopsSession]:
+    """The harness's own session on a stack's functions, whose metadata object and function are there as declared."""
     from lithops.version import __version__
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws)
+    for name, value in {
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("lithops.storage.storage.CACHE_DIR", str(tmp_path))
-    keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
-    s3 = boto3.client("s3", endpoint_url=aws, **keys)
-    s3.create_bucket(Bucket="lithops-working")
     name = function_name(STACK, RUNTIME, MEMORY_MIB, __version__)
-    s3.put_object(
-        Bucket="lithops-working",
-        Key=metadata_key(name, REGION, __version__),
-        Body=runtime_metadata(__version__, TIMEOUT_S),
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="lithops-working")
+    metadata = runtime_metadata(__version__, TIMEOUT_S)
+    s3.put_object(Bucket="lithops-working", Key=metadata_key(name, REGION, __version__), Body=metadata)
+    functions = FunctionsOutputs(
+        platform="lambda",
+        name=name,
+        max_workers=3,
+        memory_mib=MEMORY_MIB,
+        timeout_s=TIMEOUT_S,
+        runtime=RUNTIME,
+        namespace=STACK,
+        user_id=USER_ID,
+        role_arn="arn:aws:iam::123456789012:role/x",
+        limit_enforced_by="lambda",
     )
-    called: list[str] = []
-    asked: list[str] = []
-    make = AWSLambdaBackend.__init__
+    asked.clear()
+    opened = LithopsSession(functions, Access(region=REGION), "lithops-working", ROOT)
+    yield opened
+    opened.close()
 
-    def recorded(self: Any, *arguments: Any, **named: Any) -> None:
-        make(self, *arguments, **named)
-        for client in (self.lambda_client, self.ecr_client):
-            client.meta.events.register("before-call", lambda model, **_: asked.append(model.name))
+
+def test_an_executor_made_from_the_outputs_deploys_nothing_and_maps(
+    function: LambdaApi, session: LithopsSession, asked: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the call itself is replaced: Lithops sends it to a fixed host of AWS, whatever endpoint is set."""
+    from lithops.serverless.backends.aws_lambda.aws_lambda import AWSLambdaBackend
+
+    called: list[str] = []
 
     def invoke(self: Any, runtime: str, memory: int, payload: Any) -> str:
         called.append(self._format_function_name(runtime, memory))
         return function.send(payload)
 
-    monkeypatch.setattr(AWSLambdaBackend, "__init__", recorded)
     monkeypatch.setattr(AWSLambdaBackend, "invoke", invoke)
-    config = {
-        "lithops": {"backend": "aws_lambda", "storage": "aws_s3", "monitoring": "storage", "telemetry": False},
-        "aws": {"region": REGION, "access_key_id": "test", "secret_access_key": "test"},
-        "aws_s3": {"storage_bucket": "lithops-working", "endpoint": aws},
-        "aws_lambda": {
-            "execution_role": "arn:aws:iam::123456789012:role/x",
-            "runtime": RUNTIME,
-            "runtime_memory": MEMORY_MIB,
-            "runtime_timeout": TIMEOUT_S,
-            "namespace": STACK,
-            "user_id": USER_ID,
-            "account_id": "123456789012",
-        },
-    }
-    with lithops.FunctionExecutor(config=config) as executor:
-        futures = executor.map(lambda x: x * x, [1, 2, 3])
-        assert executor.get_result(futures, timeout=120) == [1, 4, 9]
-    assert set(called) == {name}
-    assert asked == [], (
-        "Lithops asked Lambda or the registry for something: the declared function is not the one it wants"
-    )
+    assert sorted(done.result for done in session.stream(abs, [(-1,), (-2,), (-3,)])) == [1, 2, 3]
+    assert set(called) == {session._functions.name}
+    others = {call for call in asked if call[0] != "s3"}
+    assert others <= {("sts", "GetCallerIdentity", "")}, "Lithops asks Lambda or the registry for something"
+    written = {key.split("/")[0] for _, operation, key in asked if not operation.startswith(("Get", "Head", "List"))}
+    assert written == {"lithops.jobs"}
+
+
+def test_a_cold_sample_changes_the_function_s_configuration_and_nothing_else(
+    session: LithopsSession, asked: list[tuple[str, str, str]]
+) -> None:
+    role = boto3.client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    client, name = boto3.client("lambda"), str(session._functions.name)
+    image = {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/functions@sha256:" + "0" * 64}
+    made = client.create_function(FunctionName=name, Role=role, Code=image, PackageType="Image", MemorySize=MEMORY_MIB)
+    asked.clear()
+    session.recycle()
+    assert {operation for _, operation, _ in asked} == {"GetFunction", "UpdateFunctionConfiguration"}
+    found = client.get_function(FunctionName=name)["Configuration"]
+    assert found["Environment"]["Variables"]["BREAKEVEN_COLD"]
+    assert (found["MemorySize"], found["Role"]) == (made["MemorySize"], made["Role"])
