@@ -1,15 +1,17 @@
 """How the result of a function comes to a cluster: with the function's report, through Redis, or through the bucket.
 
 A value is pickled with its large buffers apart (protocol 5), so that a gigabyte of Arrow or NumPy is never copied into
-one string: an object has the parts one after the other, a list in Redis has them in chunks, and readers get views.
+one string: an object has the parts one after the other, Redis has them in chunks, and readers get views.
 """
 
 import pickle
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, Literal
+
+from tasks.redis_values import OutOfRoom, Values
 
 # Lithops calls each function in a process of its own, so what is imported here is imported per call: boto3, and what
 # else only some ways need, is left to them. It was a third of a small call.
@@ -21,8 +23,8 @@ IN_REPORT_BYTES = 6 * 1024
 # Measured to and fro on the embedded stack: Redis 0.3 ms for 8 KB and 0.5 s for 100 MB, the bucket 6 ms and 1.9 s. It
 # is faster at any size, but its memory is small: 256 MiB on `dev`.
 IN_REDIS_BYTES = 128 << 20
-# Redis's client reads replies of 4 MiB at 1.6 times the rate of one of 100 MB.
-_CHUNK_BYTES = 4 << 20
+# Far below the 512 MiB that Redis takes as one value.
+_CHUNK_BYTES = 64 << 20
 # A payload that nobody fetched must not fill the cache for ever.
 _REDIS_KEPT_S = 3600
 
@@ -121,76 +123,41 @@ def _way(exchange: Exchange, size_bytes: int) -> Way:
     return "redis" if exchange.redis and size_bytes <= IN_REDIS_BYTES else "s3"
 
 
-_clients: dict[RedisAt, Any] = {}
-
-
-def _client(exchange: Exchange) -> Any:
-    import redis  # noqa: PLC0415  a tenth of a second that a stage without Redis doesn't pay
-
+def _connected(exchange: Exchange) -> Values:
     at = exchange.redis
     if at is None:
         raise ValueError("found a stack without a cache, wanted Redis: choose exchange auto, s3 or store")
-    if at not in _clients:
-        _clients[at] = redis.Redis(
-            host=at.host,
-            port=at.port,
-            password=at.password,
-            ssl=at.ca is not None,
-            ssl_ca_data=at.ca,
-            ssl_check_hostname=False,  # the stack makes the certificate before the host has an address
-            socket_connect_timeout=5,
-            socket_timeout=60,
-        )
-    return _clients[at]
+    return Values(at.host, at.port, at.password, at.ca)
 
 
 def _to_redis(exchange: Exchange, key: str, parts: Sequence[Any]) -> bool:
-    import redis  # noqa: PLC0415
-
+    chunks = [chunk for part in parts for chunk in _chunks(memoryview(part).cast("B"))]
     try:
-        with _client(exchange).pipeline() as both:  # a transaction: none of it, or all with its expiry
-            both.rpush(key, *_chunks(parts)).expire(key, _REDIS_KEPT_S).execute()
+        with _connected(exchange) as redis:
+            redis.put(dict(zip(_keys(key, len(chunks)), chunks, strict=True)), _REDIS_KEPT_S)
         return True
-    except redis.exceptions.OutOfMemoryError:
+    except OutOfRoom:
         if exchange.way == "redis":
             raise
         return False
-    except redis.ConnectionError as error:
-        raise ConnectionError(f"redis at {exchange.redis}: {error}") from error
 
 
-def _from_redis(exchange: Exchange, payload: Payload) -> list[bytes | bytearray]:
-    import redis  # noqa: PLC0415
-
-    client = _client(exchange)
-    try:
-        chunks: list[bytes] = client.lrange(payload.key, 0, -1)
-        if not chunks:
-            raise PayloadGone(f"redis key {payload.key}: fetched before or expired after {_REDIS_KEPT_S} s")
-        client.delete(payload.key)
-    except redis.ConnectionError as error:
-        raise ConnectionError(f"redis at {exchange.redis}: {error}") from error
-    chunks.reverse()
-    return [_part(chunks, size) for size in payload.sizes]
+def _from_redis(exchange: Exchange, payload: Payload) -> list[bytearray]:
+    parts = [bytearray(size) for size in payload.sizes]
+    places = [place for part in parts for place in _chunks(memoryview(part))]
+    with _connected(exchange) as redis:
+        there = redis.take(_keys(payload.key, len(places)), places)
+    if not there:
+        raise PayloadGone(f"redis key {payload.key}: fetched before or expired after {_REDIS_KEPT_S} s")
+    return parts
 
 
-def _chunks(parts: Sequence[Any]) -> Iterator[memoryview]:
-    for part in parts:
-        view = memoryview(part).cast("B")
-        for at in range(0, view.nbytes, _CHUNK_BYTES):
-            yield view[at : at + _CHUNK_BYTES]
+def _keys(key: str, count: int) -> list[str]:
+    return [f"{key}:{number}" for number in range(count)]
 
 
-def _part(chunks: list[bytes], size: int) -> bytes | bytearray:
-    """The next part, from the end of the list, which is emptied: nothing is held twice but a chunk."""
-    if 0 < size <= _CHUNK_BYTES:
-        return chunks.pop()
-    part, at = bytearray(size), 0
-    while at < size:
-        chunk = chunks.pop()
-        part[at : at + len(chunk)] = chunk
-        at += len(chunk)
-    return part
+def _chunks(view: memoryview) -> list[memoryview]:
+    return [view[at : at + _CHUNK_BYTES] for at in range(0, view.nbytes, _CHUNK_BYTES)]
 
 
 def _s3(exchange: Exchange) -> Any:

@@ -17,6 +17,7 @@ from bench.stage import Arrivals, Stage
 from plan.outputs import Outputs
 from tasks.exchange import IN_REPORT_BYTES, Exchange, PayloadGone, RedisAt, fetch, hand_over
 from tasks.objects import NoData, list_objects
+from tasks.redis_values import OutOfRoom, Refused, Values
 from tasks.stage import FunctionOutOfMemory, StageFailed
 
 SMALL, LARGE = 10, 1_000_000
@@ -141,12 +142,26 @@ def test_auto_goes_by_size_and_passes_by_a_cache_that_is_full(sessions: Sessions
         payload = hand_over(bytes(IN_REPORT_BYTES + 1), where)
         assert payload.way == "s3"
         assert fetch(payload, where) == bytes(IN_REPORT_BYTES + 1)
-        with pytest.raises(redis.exceptions.OutOfMemoryError):
+        with pytest.raises(OutOfRoom, match="maxmemory"):
             hand_over(b"x", replace(where, way="redis"))
     finally:
         cache.config_set("maxmemory", room)
         cache.flushall()
         stage.clear(where)
+
+
+def test_a_cache_that_refuses_or_is_none_is_told(sessions: Sessions) -> None:
+    at, endpoint = stage.exchange_of(sessions, "redis").redis, sessions.outputs.s3_endpoint
+    assert at
+    assert endpoint
+    with pytest.raises(Refused, match="WRONGPASS"):
+        Values(at.host, at.port, "another", None)
+    with pytest.raises(ConnectionError, match="answered b'HTTP"):
+        Values(at.host, int(endpoint.rpartition(":")[2]), at.password, None)
+    with Values(at.host, at.port, at.password, None) as redis:
+        redis.put({"shorter": memoryview(b"ab")}, 60)
+        with pytest.raises(ConnectionError, match="wanted 3"):
+            redis.take(["shorter"], [memoryview(bytearray(3))])
 
 
 def test_no_password_is_shown() -> None:
