@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError
-from tasks.trace import traced
+from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError, linger
+from tasks.trace import Trace, called
 
 _TIMEOUT_S = 60
 
@@ -76,14 +76,19 @@ class DaskSession:
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
         from distributed import as_completed
 
-        futures = self.client.map(traced, [(function, item) for item in items], pure=False)
+        arguments = zip(*items, strict=True)
+        futures = self.client.map(called, [function] * len(items), *arguments, pure=False)
         index = {future.key: number for number, future in enumerate(futures)}
-        # What has ended is fetched together: as_completed's own `with_results` asks once for each.
-        for ended in as_completed(futures).batches():
+        arriving, left = as_completed(futures), len(items)
+        while left:
+            # What has ended is fetched together: as_completed's own `with_results` asks once for each.
+            linger(left)
+            ended = arriving.next_batch()
             with self._memory_told():
                 results = self.client.gather(ended)
-            for future, result in zip(ended, results, strict=True):
-                yield Done(index[future.key], *result)
+            for future, (result, *fields) in zip(ended, results, strict=True):
+                yield Done(index[future.key], result, Trace(*fields))
+            left -= len(ended)
 
     def computed(self, collection: Any) -> Any:
         """The result of a Dask collection. Raises OutOfMemory, and what the work raised."""

@@ -3,11 +3,15 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError
-from tasks.trace import traced
+from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError, linger
+from tasks.trace import Trace, called
+
+# A wait looks at each task it is given. Ray starts them in about their order, so the first are the next to end.
+_WINDOW = 1000
 
 
 class RaySession:
@@ -60,7 +64,6 @@ class RaySession:
             raise SessionError(f"ray at {self._address} does not answer: {error}") from error
         DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        self._remote = ray.remote(num_cpus=self._vcpu)(traced)
 
     def fleet(self) -> Fleet:
         import ray
@@ -73,14 +76,20 @@ class RaySession:
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
         import ray
 
-        running = {self._remote.remote((function, item)): index for index, item in enumerate(items)}
+        def run(*item: Any) -> list[Any]:
+            return called(function, *item)
+
+        # By value, once for all items, with their arguments apart: Ray has a quick path for plain ones.
+        remote = ray.remote(num_cpus=self._vcpu)(run)
+        running = {remote.remote(*item): index for index, item in enumerate(items)}
         while running:
-            # All that is ready at once: a wait and a get for each result take longer than a small task.
-            waiting = list(running)
-            ray.wait(waiting, num_returns=1, fetch_local=False)
+            waiting = list(islice(running, _WINDOW))
+            linger(len(running))
             ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0, fetch_local=False)
-            for reference, answer in zip(ready, ray.get(ready), strict=True):
-                yield Done(running.pop(reference), *answer)
+            if not ready:
+                ready, _ = ray.wait(waiting, num_returns=1, fetch_local=False)
+            for reference, (result, *fields) in zip(ready, ray.get(ready), strict=True):
+                yield Done(running.pop(reference), result, Trace(*fields))
 
     def recycle(self) -> None:
         self.close()
