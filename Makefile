@@ -51,8 +51,8 @@ prices: $(READY)  ## compare catalog/prices.csv with AWS's public list; WRITE=--
 	@$(RUN) -m ops.refresh_prices $(WRITE)
 report: $(READY)  ## write report.html from results/
 	@$(RUN) -m bench.report
-benchmark: $(READY)  ## the figures of benchmarks/, half an hour on two cores
-	@$(RUN) -m bench.figures
+benchmark: $(READY)  ## the figures of benchmarks/, most of an hour on two cores
+	@$(RUN) -m bench.figures && $(RUN) -m bench.figures_scaling && $(RUN) -m bench.figures_hybrid
 pins: $(READY)  ## resolve pyproject.toml anew, then the images' pins from the same versions; KEEP=yes: no upgrades
 	@$(PIN) pyproject.toml --all-extras --universal $(if $(KEEP),,--upgrade) -o requirements.txt
 	@for i in cluster functions; do $(PIN) runtimes/$$i/requirements.in -c requirements.txt --only-binary :all: \

@@ -1,8 +1,9 @@
 """Figures of the scaling experiments: each a time or ratio in one run on this machine, beside its bound.
 
-    python -m bench.figures_scaling --stack dev --only empty
+    python -m bench.figures_scaling --only empty
 
-Engines and references take turns, so that a slow minute hits all. A bound that is missed is told as missed.
+Brings the embedded stack up if it is not, and writes `benchmarks/scaling.md` and a row for each timed round. Engines
+and references take turns, so that a slow minute hits all. A bound that is missed is told as missed.
 """
 
 import multiprocessing
@@ -10,7 +11,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -18,76 +18,76 @@ import click
 from bench import command, images
 from bench.autoscale import chunks
 from bench.dataset import DataError
-from bench.engines import Sessions
+from bench.figure import FOLDER, Figure, head, lines
+from bench.figures import stack_up
+from bench.scaling_rows import Log
 from bench.sessions.session import Session
 from tasks.empty import empties, empty
 from tasks.objects import Access
 from tasks.palette import checksum, extract, extract_all
 
-EMPTY_TASKS, EMPTY_CHUNK, EMPTY_BOUND_S = 1000, 50, 3.0
+EMPTY_TASKS, EMPTY_BOUND_S = 1000, 3.0
 ENGINES, RATIO_BOUND = ("ray", "dask", "lithops"), 1.1
-
-
-@dataclass(frozen=True)
-class Figure:
-    """`value` is seconds or a ratio (unit `x`) and should not exceed `bound`."""
-
-    name: str
-    engine: str
-    value: float
-    bound: float
-    unit: str
-    note: str
-
-    @property
-    def held(self) -> bool:
-        """Whether the bound was kept."""
-        return self.value <= self.bound
+IMAGES = 400
 
 
 class NotEqual(RuntimeError):
     """Two ways to do the same work gave different answers: their times say nothing."""
 
 
-def empty_tasks(sessions: Sessions, repeats: int) -> list[Figure]:
+def empty_tasks(log: Log, repeats: int) -> list[Figure]:
     """1,000 empty tasks: as one call of the function pool, in chunks; on Ray and Dask beside the bare engine."""
-    found = []
-    for engine in [name for name in ENGINES if name in sessions.available()]:
-        (session,) = sessions.of(engine)
+    found, name = [], "1,000 empty tasks"
+    for engine in [name for name in ENGINES if name in log.sessions.available()]:
+        (session,) = log.sessions.of(engine)
         if engine == "lithops":
-            times = _turns([lambda s=session: _in_chunks(s)], repeats)  # type: ignore[misc]
-            note = f"one call of {EMPTY_TASKS} tasks, {EMPTY_CHUNK} to a function; warm, median of {repeats}"
-            found.append(Figure("1,000 empty tasks", engine, statistics.median(times[0]), EMPTY_BOUND_S, "s", note))
+            chunk = -(-EMPTY_TASKS // session.fleet().workers)
+            (times,) = _turns([lambda s=session, n=chunk: _in_chunks(s, n)], repeats)  # type: ignore[misc]
+            _keep(log, engine, engine, "empty_tasks_s", times, tasks=EMPTY_TASKS, chunk=chunk)
+            how = f"one call of {EMPTY_TASKS} tasks, {chunk} to a function; warm, median of {repeats}"
+            found.append(Figure(name, engine, statistics.median(times), "s", EMPTY_BOUND_S, how))
             continue
         ours, bare = _turns([lambda s=session: _by_session(s), BARE[engine]], repeats)  # type: ignore[misc]
-        found.append(_ratio("1,000 empty tasks", engine, ours, bare, "the bare engine"))
+        _keep(log, engine, engine, "empty_tasks_s", ours, tasks=EMPTY_TASKS, chunk=1)
+        _keep(log, engine, f"bare {engine}", "empty_tasks_s", bare, tasks=EMPTY_TASKS, chunk=1)
+        found.append(_ratio(name, engine, ours, bare, "the bare engine"))
     return found
 
 
-def palette_fixed(sessions: Sessions, repeats: int, count: int = 200, chunk: int = 1) -> list[Figure]:
-    """Palettes on the workers there are, beside a process pool of as many; functions take ten images each."""
-    out = sessions.outputs
-    if out.data_bucket is None:
-        raise DataError(f"stack {out.stack!r} has no data bucket for the images")
-    photographs = images.upload(sessions.access, out.data_bucket, images.sources(None), "shipped")
+def palette_fixed(log: Log, repeats: int, count: int = IMAGES) -> list[Figure]:
+    """Palettes on the workers there are, beside a process pool of as many, written by hand: an image to a task on both.
+
+    Functions take as many images each as make four calls to a worker, for each call is a new process here.
+    """
+    sessions, found = log.sessions, []
+    if sessions.outputs.data_bucket is None:
+        raise DataError(f"stack {sessions.outputs.stack!r} has no data bucket for the images")
+    photographs = images.upload(sessions.access, sessions.outputs.data_bucket, images.sources(None), "shipped")
     work = photographs.work(count)
     truth = {uri: extract(sessions.access, uri) for uri in photographs.sizes}
     wanted = checksum([truth[uri] for uri in work])
-    found = []
     for engine in [name for name in ENGINES if name in sessions.available()]:
         (session,) = sessions.of(engine)
-        size = max(chunk, 10) if engine == "lithops" else chunk
-        with ProcessPoolExecutor(session.fleet().workers, multiprocessing.get_context("spawn")) as pool:
+        workers = session.fleet().workers
+        chunk = -(-count // (4 * workers)) if engine == "lithops" else 1
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             ours, reference = _turns(
                 [
-                    lambda s=session, n=size: _palettes(s, sessions.access, work, n, wanted),  # type: ignore[misc]
+                    lambda s=session, n=chunk: _palettes(s, sessions.access, work, n, wanted),  # type: ignore[misc]
                     lambda p=pool: _pooled(p, sessions.access, work, wanted),  # type: ignore[misc]
                 ],
                 repeats,
             )
-        beside = f"a pool of {session.fleet().workers} processes; {count} images, {size} to a task"
+        _keep(log, engine, engine, "palettes_s", ours, images=count, chunk=chunk)
+        _keep(log, engine, "process pool", "palettes_s", reference, images=count, chunk=1, beside=engine)
+        beside = f"a pool of {workers} processes; {count} images, {chunk} to a task"
         found.append(_ratio("palettes on fixed workers", engine, ours, reference, beside))
     return found
+
+
+def _keep(log: Log, engine: str, label: str, metric: str, times: Sequence[float], **parameters: Any) -> None:
+    for repeat, seconds in enumerate(times):
+        log.add(engine, label, metric, seconds, condition="warm", repeat=repeat, parameters=parameters)
 
 
 def _turns(works: Sequence[Callable[[], None]], repeats: int) -> list[list[float]]:
@@ -105,7 +105,7 @@ def _turns(works: Sequence[Callable[[], None]], repeats: int) -> list[list[float
 def _ratio(name: str, engine: str, ours: Sequence[float], reference: Sequence[float], beside: str) -> Figure:
     value = statistics.median(ours) / statistics.median(reference)
     note = f"{statistics.median(ours):.3f} s to {statistics.median(reference):.3f} s of {beside}; median of {len(ours)}"
-    return Figure(name, engine, value, RATIO_BOUND, "x", note)
+    return Figure(name, engine, value, "times", RATIO_BOUND, note)
 
 
 def _by_session(session: Session) -> None:
@@ -113,9 +113,9 @@ def _by_session(session: Session) -> None:
     _check(sorted(one.result for one in done), list(range(EMPTY_TASKS)))
 
 
-def _in_chunks(session: Session) -> None:
+def _in_chunks(session: Session, chunk: int) -> None:
     numbers = [str(number) for number in range(EMPTY_TASKS)]
-    done = list(session.stream(empties, [(part,) for part in chunks(numbers, EMPTY_CHUNK)]))
+    done = list(session.stream(empties, [(part,) for part in chunks(numbers, chunk)]))
     _check(sorted(number for one in done for number in one.result), sorted(numbers))
 
 
@@ -150,25 +150,24 @@ def _check(found: Any, wanted: Any) -> None:
         raise NotEqual(f"found {str(found)[:80]}, wanted {str(wanted)[:80]}")
 
 
-def lines(found: Sequence[Figure]) -> list[str]:
-    """A Markdown table."""
-    rows = ["| figure | engine | found | bound | | how |", "|---|---|---|---|---|---|"]
-    for one in found:
-        kept = "kept" if one.held else "missed"
-        rows.append(f"| {one.name} | {one.engine} | {one.value:.2f} {one.unit} | {one.bound:g} | {kept} | {one.note} |")
-    return rows
-
-
-@click.command(epilog="Example: python -m bench.figures_scaling --stack dev --only empty")
-@click.option("--stack", default="dev", show_default=True, help="An embedded stack that is up.")
-@click.option("--only", type=click.Choice(["empty", "palette"]), help="One of the two; both without it.")
+@click.command(epilog="Example: python -m bench.figures_scaling --only empty")
+@click.option("--stack", "name", default="dev", show_default=True, help="An embedded stack.")
+@click.option("--only", type=click.Choice(["empty", "palette"]), help="One of the two, printed and not written.")
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds.")
-def main(stack: str, only: str | None, repeats: int) -> None:
-    """Take the figures and print them as a table."""
-    with command.told(), command.open_stack(stack, None, None) as sessions:
-        found = empty_tasks(sessions, repeats) if only != "palette" else []
-        found += palette_fixed(sessions, repeats) if only != "empty" else []
-        click.echo("\n".join(lines(found)))
+def main(name: str, only: str | None, repeats: int) -> None:
+    """Measure the figures and write benchmarks/scaling.md."""
+    told = [
+        *head("Scaling: what an engine and this harness add", "python -m bench.figures_scaling"),
+        "Whole calls seen from the driver, warm, engine and reference in turn; each gave the right answer.\n",
+    ]
+    with stack_up(name), command.told(), command.open_stack(name, None, None) as sessions:
+        log = Log(sessions, FOLDER / "rows" / "scaling", "figures")
+        found = empty_tasks(log, repeats) if only != "palette" else []
+        found += palette_fixed(log, repeats) if only != "empty" else []
+    text = "\n".join([*told, *lines(found), "", f"Rows: run {log.run_id}.", ""])
+    if only is None:
+        (FOLDER / "scaling.md").write_text(text)
+    click.echo(text)
 
 
 if __name__ == "__main__":
