@@ -152,6 +152,11 @@ class Sessions:
         """How long each step of the workers' boot took on EC2, as medians over the hosts' own stamps."""
         return {phase: seconds for name in needs for phase, seconds in self._booted.get(name, {}).items()}
 
+    def boot_phases_s(self, name: str) -> dict[str, float]:
+        """The same of the machines that a session's cluster has now; empty where they are no machines of ours."""
+        found = self._vms[name].boot_phases_s() if name in self._vms else {}
+        return {f"boot_{phase}_s": round(seconds, 3) for phase, seconds in found.items()}
+
     def platform(self, engine: str) -> str:
         """The platform an engine runs on, without opening it."""
         first = NEEDS[engine][0]
@@ -206,8 +211,8 @@ class Sessions:
             took = time.perf_counter() - began
             if name in self._vms:
                 self._started[name] = dict(self._vms[name].spent_s)
-                for phase, seconds in self._vms[name].boot_phases_s().items() if self._started[name] else ():
-                    self._booted.setdefault(name, {})[f"boot_{phase}_s"] = round(seconds, 3)
+                if self._started[name]:
+                    self._booted[name] = self.boot_phases_s(name)
             self.opened_s[name] = took - sum(self._started.get(name, {}).values())
         return self._open[name]
 

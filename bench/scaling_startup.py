@@ -1,12 +1,14 @@
 """Cluster loading: from the create command until every worker has run a task, split as far as the platform tells."""
 
+import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.failures import Deadline
+from bench.sessions.kubernetes_pods import PodTimes
 from bench.sessions.session import Session
 from tasks.startup import Up, up
 from tasks.trace import Trace, traced
@@ -17,9 +19,13 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True)
 class Loaded:
-    """One worker's first task. Seconds from the create command on this driver's clock; `phases` sum to `ran_s`."""
+    """One worker's first task. Seconds from the create command; `phases` sum to `ran_s`, on this driver's clock.
+
+    process_s: until this worker's own process was there, by its clock; before it joined on Dask, after it on Ray.
+    """
 
     worker: str
+    process_s: float | None
     joined_s: float | None
     ran_s: float
     phases: dict[str, float]
@@ -43,6 +49,19 @@ def phases(began_at: float, joined_at: float | None, told: Up, ran_at: float) ->
     return found
 
 
+def of_pods(times: Sequence[PodTimes]) -> dict[str, str | float]:
+    """What Kubernetes tells of the workers' pods: medians from step to step, and whether nodes had the image."""
+    spans: dict[str, list[float]] = {}
+    for one in times:
+        for name, seconds in one.spans_s().items():
+            spans.setdefault(f"pod_{name}_s", []).append(seconds)
+    there = {one.image_was_there for one in times if one.image_was_there is not None}
+    found: dict[str, str | float] = {name: statistics.median(values) for name, values in spans.items()}
+    if there:
+        found["image"] = "warm: on the nodes before" if there == {True} else "cold: pulled by a node"
+    return found
+
+
 def load(session: Session, nodes: int, slots: int, deadline_s: float) -> list[Loaded]:
     """Give the create command for `nodes` of `slots` on a cluster at none, and return its workers by their first task.
 
@@ -59,7 +78,8 @@ def load(session: Session, nodes: int, slots: int, deadline_s: float) -> list[Lo
             if trace.worker not in first:
                 joined_s = joined_at - began_at if joined_at else None
                 split = phases(began_at, joined_at, told, ran_at)
-                first[trace.worker] = Loaded(trace.worker, joined_s, ran_at - began_at, split)
+                process_s = told.worker_at - began_at if told.worker_at else None
+                first[trace.worker] = Loaded(trace.worker, process_s, joined_s, ran_at - began_at, split)
         create.check()
         if time.time() - began_at > deadline_s:
             raise Deadline(f"{len(first)} of {nodes * slots} workers have run a task after {deadline_s:g} s")

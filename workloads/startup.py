@@ -21,7 +21,7 @@ from bench.progress import Report, progress
 from bench.rows import Billed, Workers
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
-from bench.scaling_startup import Loaded, load
+from bench.scaling_startup import Loaded, load, of_pods
 from bench.sessions.session import Session
 from bench.table import printed
 
@@ -30,6 +30,8 @@ IMAGES = {
     "local": "no image: local processes",
     "lambda": "set by the stack's function version",
     "ec2": "cold: new machines pull it at boot",
+    "eks": "not told",  # until its pods' events do
+    "own": "not known: a cluster of your own",
 }
 
 
@@ -136,7 +138,7 @@ def _sample(
         "workers": count,
         "nodes": nodes,
         "slots_per_node": slots,
-        "image": IMAGES.get(session.platform, "the platform does not tell"),
+        "image": IMAGES[session.platform],
     }
     fields: dict[str, Any] = {"condition": "cold", "repeat": repeat}
     try:
@@ -155,10 +157,15 @@ def _sample(
         count=count, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, pids=[_pid(one) for one in found]
     )
     held = lifecycle.machines(out, lifecycle.cluster_of(session.engine), found[-1].ran_s, count * found[-1].ran_s)
+    shape |= sessions.boot_phases_s(session.engine) | of_pods(getattr(session, "times", ()))
     for name, share in SHARES:
         fields["billed"] = held if name == "all" else Billed()
         one = found[max(0, -(-int(share * 100) * len(found) // 100) - 1)]
-        log.add(session.engine, label, f"startup_{name}_s", one.ran_s, phases=one.phases, parameters=shape, **fields)
+        told = {"process_s": one.process_s, "joined_s": one.joined_s}
+        log.add(
+            session.engine, label, f"startup_{name}_s", one.ran_s, phases=one.phases,
+            parameters=shape | {key: round(at, 3) for key, at in told.items() if at is not None}, **fields,
+        )  # fmt: skip
     return f"{label}: {count} workers in {nodes} nodes: first {found[0].ran_s:.2f} s, all {found[-1].ran_s:.2f} s"
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bench.autoscale import chunks
 from bench.scaling import Step, Times, areas, busy_at, changes, rate, times, wanted
-from bench.scaling_startup import phases
+from bench.scaling_startup import of_pods, phases
+from bench.sessions.kubernetes_pods import PodTimes
 from bench.sessions.session import Done
 from tasks.startup import Up
 from tasks.trace import Trace
@@ -92,6 +93,18 @@ def test_loading_phases_sum_to_the_whole(told: Up, joined: float | None, found: 
     split = phases(100, joined, told, 110)
     assert split == found
     assert sum(split.values()) == 10
+
+
+def test_pods_tell_their_steps_and_whether_the_image_was_there() -> None:
+    def pod(pulled_at: float, was_there: bool | None) -> PodTimes:
+        return PodTimes("p", "n", 10, 11, pulled_at, pulled_at + 2, None, 20, was_there)
+
+    found = of_pods([pod(12, True), pod(16, True), pod(17, None)])
+    assert found == {
+        "pod_schedule_s": 1, "pod_pull_s": 5, "pod_start_s": 2, "pod_join_s": 2, "image": "warm: on the nodes before",
+    }  # fmt: skip
+    assert of_pods([pod(12, True), pod(16, False)])["image"] == "cold: pulled by a node"
+    assert of_pods([]) == {}
 
 
 def test_a_worker_tells_its_own_instants_in_order() -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from filelock import FileLock
-from PIL import Image
 
-from bench import autoscale, images, rows, stack
+from bench import images, rows, stack
 from bench.engines import Sessions
 from bench.scaling_watch import Recorder, looker
 from plan.outputs import Outputs
@@ -191,28 +190,6 @@ def test_a_maximum_that_is_never_reached_is_a_typed_row(
     assert failure
     assert failure.kind == "deadline"
     assert "1 of 4 workers" in failure.message
-
-
-def test_one_poisoned_image_among_1000_is_one_failed_item_with_its_name(
-    scaling_stack: Outputs, sessions: Sessions, photographs: Path, tmp_path: Path
-) -> None:
-    assert scaling_stack.data_bucket
-    small, poisoned = tmp_path / "small.png", tmp_path / "poisoned.png"
-    with Image.open(photographs / "rocket.jpg") as image:  # small: a thousand whole ones take a minute
-        image.resize((64, 48)).save(small)
-    poisoned.write_bytes(small.read_bytes()[:500])
-    files = [small, poisoned]
-    found = images.upload(sessions.access, scaling_stack.data_bucket, files, "poison")
-    good, bad = sorted(found.sizes, key=lambda uri: "poisoned" in uri)
-    work = [good] * 999
-    work.insert(500, bad)
-    (session,) = sessions.of("lithops")
-    ran = autoscale.run(
-        session, extract_all, sessions.access, autoscale.chunks(work, 50), limits=autoscale.Bounds(4, 4)
-    )
-    assert len(ran.results) == 1000
-    assert [one.uri for one in ran.results if one.failed] == [bad]
-    assert {one.colours for one in ran.results if not one.failed} == {extract(sessions.access, good).colours}
 
 
 def test_a_poisoned_image_of_a_folder_is_a_row_that_names_it(

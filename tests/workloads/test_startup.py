@@ -13,8 +13,6 @@ from bench import rows
 from plan.outputs import Outputs
 from tests.conftest import embedded
 
-pytestmark = pytest.mark.slow
-
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = str(CHECKOUT / "workloads" / "startup.py")
 
@@ -31,6 +29,7 @@ def nodes(root: Path, cluster: str) -> list[str]:
     return [name for name, health, *_ in lines if name.startswith(f"{cluster}-node-") and health == "up"]
 
 
+@pytest.mark.slow
 def test_loading_waits_for_every_worker_and_leaves_the_declared_nodes(
     dev_stack: Outputs, stack_root: Path, tmp_path: Path
 ) -> None:
@@ -47,10 +46,12 @@ def test_loading_waits_for_every_worker_and_leaves_the_declared_nodes(
         assert row.workers
         assert len(set(row.workers.pids)) == 2, "a worker that ran no task was counted"
         assert sum(row.phases.values()) == pytest.approx(row.value)
+        assert 0 < float(row.parameters["process_s"] or 0) < (row.value or 0)
     assert {"request", "engine", "first task"} <= set(loaded[0].phases)
     assert nodes(stack_root, "dask") == ["dask-node-0"]
 
 
+@pytest.mark.slow
 def test_workers_that_never_come_are_a_typed_row(dev_stack: Outputs, stack_root: Path, tmp_path: Path) -> None:
     options = ["--engines", "dask", "--workers", "2", "--repeats", "1", "--timeout", "0.5"]
     done = subprocess.run(
@@ -63,6 +64,7 @@ def test_workers_that_never_come_are_a_typed_row(dev_stack: Outputs, stack_root:
     assert nodes(stack_root, "dask") == ["dask-node-0"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_scaling_leaves_the_declared_nodes(dev_stack: Outputs, stack_root: Path, tmp_path: Path) -> None:
     options = ["--engines", "dask", "--workers", "4", "--repeats", "1"]
     process = subprocess.Popen([sys.executable, SCRIPT, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
