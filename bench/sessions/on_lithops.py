@@ -132,6 +132,7 @@ class LithopsSession:
         self._clear()
 
     def _clear(self) -> None:
+        self.executor.job_monitor.stop()  # else it looks for what was cancelled until this process ends, and after
         self.executor.compute_handler.clear()
         client = s3_client(self._access)
         pages = client.get_paginator("list_objects_v2").paginate(
