@@ -111,6 +111,8 @@ def test_the_next_engine_finds_the_others_cluster_at_zero(
     outputs: Outputs, asked: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stub:
+        platform = "ec2"
+
         def close(self) -> None: ...
 
     def opened(sessions: Sessions, name: str) -> Stub:
