@@ -1,5 +1,6 @@
 """The whole stack, once, with every engine: up, asked, hurt, repaired, scaled, down."""
 
+import contextlib
 import os
 import re
 import signal
@@ -119,6 +120,12 @@ def test_a_head_that_was_killed_is_repaired_with_its_nodes(stack: Path) -> None:
     assert {health["health"] for health in local.status(stack).values()} == {"up"}
 
 
+def _sessions() -> Iterator[int]:
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):  # of others, which end when they like
+            yield os.getsid(pid)
+
+
 def test_down_leaves_nothing(stack: Path) -> None:
     place = Place.of(stack)
     there = processes.marked(stack)
@@ -128,7 +135,7 @@ def test_down_leaves_nothing(stack: Path) -> None:
     assert len(there) > 10
     local.down(stack)
     assert processes.marked(stack) == []
-    assert not {os.getsid(pid) for pid in psutil.pids() if psutil.pid_exists(pid)} & sessions
+    assert not set(_sessions()) & sessions
     listening = {c.laddr for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
     assert not ports & listening
     assert [name for name in shm if os.path.exists(name)] == []

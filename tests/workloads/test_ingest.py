@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import local
 from bench import rows, stack
 from bench.engines import NEEDS, ON_REQUEST, Sessions
 from plan.outputs import Outputs
@@ -301,6 +302,10 @@ def test_ctrl_c_keeps_rows_and_leaves_nothing_running(
         assert found[-1].failure.kind == "interrupted"
     left = list(marked(mark))
     assert not left
+    # A function's process descends from the stack's runtime and bears the stack's environment.
+    functions = local.status(stack.state_dir("dev", Path(os.environ["BREAKEVEN_ROOT"])))["functions"]
+    _, running = psutil.wait_procs(psutil.Process(functions["pid"]).children(recursive=True), timeout=5)
+    assert not running
 
 
 def test_rows_carry_what_is_needed_to_judge_them(data: str, tmp_path: Path) -> None:
