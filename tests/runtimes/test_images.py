@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@cache
 def owners() -> dict[str, set[str]]:
     """Module to the distributions of this environment that hold it."""
     found = packages_distributions().items()
