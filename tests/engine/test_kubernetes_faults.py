@@ -2,9 +2,12 @@
 the preview; and faults that must not pass."""
 
 import json
+import os
 import subprocess
+import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -34,6 +37,7 @@ if fault == "unknown-field":
         return body
     clusters.dask_cluster = wrong
 
+clusters.DELETE_TIMEOUT = os.environ.get("DELETE_TIMEOUT", clusters.DELETE_TIMEOUT)
 provider = kubernetes.Provider("cluster", kubeconfig=os.environ["FIXED_KUBECONFIG"])
 here = pulumi.ResourceOptions(providers=[provider])
 after = []
@@ -41,7 +45,7 @@ if fault != "no-operators":
     after = [Operators("operators", OperatorsArgs(["dask", "ray"], None), opts=here)]
 size, bounds = PodSize(4096, 1), Autoscale(min_workers=4, max_workers=50)
 pods = [PodCluster("ray", "ray", size, 50, bounds), PodCluster("dask", "dask", size, 50, bounds)]
-image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@sha256:" + "0" * 64
+image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@sha256:" + ("1" if fault == "other-image" else "0") * 64
 PodClusters(
     "pods",
     PodClustersArgs("faults", pods, image, "2030-01-31T18:00:00Z", 3600),
@@ -61,10 +65,10 @@ KUBECONFIG = {
 class Cluster:
     """The program above in a project of its own."""
 
-    def __init__(self, engine: Engine, folder: Path):
-        self.engine, self.folder = engine, folder
+    def __init__(self, engine: Engine, folder: Path, kubeconfig: str):
+        self.engine, self.folder, self.kubeconfig = engine, folder, kubeconfig
 
-    def run(self, *arguments: str, fault: str = "none") -> tuple[int, str]:
+    def run(self, *arguments: str, fault: str = "none", **extra: str) -> tuple[int, str]:
         """Exit code and output of the engine."""
         done = subprocess.run(
             ["pulumi", *arguments, "-s", "faults", "--non-interactive"],
@@ -72,8 +76,9 @@ class Cluster:
             env={
                 **self.engine.environment,
                 "FAULT": fault,
-                "FIXED_KUBECONFIG": json.dumps(KUBECONFIG),
+                "FIXED_KUBECONFIG": self.kubeconfig,
                 "PYTHONPATH": str(self.engine.project),
+                **extra,
             },
             capture_output=True,
             text=True,
@@ -82,25 +87,32 @@ class Cluster:
         )
         return done.returncode, done.stdout + done.stderr
 
+    def state(self) -> list[dict[str, Any]]:
+        """Every resource of the state."""
+        _, text = self.run("stack", "export")
+        return list(json.loads(text)["deployment"]["resources"])
+
     def urn(self, token: str, name: str) -> str:
         """The URN of one resource in the state."""
-        _, text = self.run("stack", "export")
-        resources = json.loads(text)["deployment"]["resources"]
-        (found,) = [r["urn"] for r in resources if r["type"] == token and r["urn"].endswith(f"::{name}")]
+        (found,) = [r["urn"] for r in self.state() if r["type"] == token and r["urn"].endswith(f"::{name}")]
         return str(found)
+
+
+def _project(engine: Engine, folder: Path, kubeconfig: str) -> Cluster:
+    if not has_kubernetes(engine):
+        pytest.skip("no plugin `kubernetes`, neither installed nor as pulumi-resource-kubernetes on PATH")
+    (folder / "__main__.py").write_text(PROGRAM)
+    runtime = {"name": "python", "options": {"virtualenv": str(engine.project / ".venv")}}
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "faults", "runtime": runtime}))
+    made = Cluster(engine, folder, kubeconfig)
+    code, text = made.run("stack", "init")
+    assert code == 0, text
+    return made
 
 
 @pytest.fixture(scope="module")
 def cluster(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    if not has_kubernetes(engine):
-        pytest.skip("no plugin `kubernetes`, neither installed nor as pulumi-resource-kubernetes on PATH")
-    folder = tmp_path_factory.mktemp("faults")
-    (folder / "__main__.py").write_text(PROGRAM)
-    runtime = {"name": "python", "options": {"virtualenv": str(engine.project / ".venv")}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "faults", "runtime": runtime}))
-    made = Cluster(engine, folder)
-    code, text = made.run("stack", "init")
-    assert code == 0, text
+    made = _project(engine, tmp_path_factory.mktemp("faults"), json.dumps(KUBECONFIG))
     code, text = made.run("preview")
     if code != 0 and "unreachable" in text:
         pytest.skip("the plugin `kubernetes` wants a cluster that answers, and this one does not")
@@ -129,6 +141,14 @@ def test_nothing_is_taken_away_under_what_stands_on_it(cluster: Cluster) -> None
     """An operator before its custom resources would leave their finalizers to nobody; a namespace, its contents."""
     code, text = cluster.run("up", "--yes", "--skip-preview")
     assert code == 0, text
+    bounded = {r["type"]: r.get("customTimeouts", {}).get("delete") for r in cluster.state() if "dask.org" in r["type"]}
+    assert set(bounded.values()) == {300.0}, "a finalizer of an operator that is gone would hang a destroy"
+
+    code, text = cluster.run("preview", "--json", fault="other-image")
+    steps = json.loads(text)["steps"]
+    anew = {step["urn"].rpartition("::")[2] for step in steps if step["op"] == "replace"}
+    assert anew == {"pods-raycluster-ray", "pods-daskcluster-dask", "pods-daskautoscaler-dask"}, text
+
     for token, name in (
         ("kubernetes:helm.sh/v3:Release", "operators-ray"),
         ("kubernetes:core/v1:Namespace", "pods"),
@@ -140,4 +160,35 @@ def test_nothing_is_taken_away_under_what_stands_on_it(cluster: Cluster) -> None
     assert code != 0, "the operators went under living custom resources"
     assert "RayCluster" in text or "still exist" in text
     code, text = cluster.run("destroy", "--yes", "--skip-preview")
+    assert code == 0, text
+
+
+@pytest.mark.slow_engine
+def test_a_finalizer_that_nobody_takes_off_ends_a_destroy_with_its_name(engine: Engine, tmp_path: Path) -> None:
+    """As after an operator's death: the destroy gives up in its time, says what held it, and goes on when asked anew."""
+    given = os.environ.get("BREAKEVEN_TEST_KUBECONFIG")
+    if given is None or os.environ.get("BREAKEVEN_TEST_OPERATORS") != "1":
+        pytest.skip("no API server with operators: BREAKEVEN_TEST_KUBECONFIG and BREAKEVEN_TEST_OPERATORS say of none")
+    cluster = _project(engine, tmp_path, Path(given).read_text())
+
+    def held(finalizers: list[str] | None) -> None:
+        patch = json.dumps({"metadata": {"finalizers": finalizers}})
+        command = ["kubectl", "--kubeconfig", given, "-n", "faults", "patch", "rayclusters.ray.io", "ray"]
+        subprocess.run([*command, "--type=merge", "-p", patch], check=True, capture_output=True, timeout=60)
+
+    destroy = ("destroy", "--yes", "--skip-preview")
+    try:
+        code, text = cluster.run("up", "--yes", "--skip-preview", DELETE_TIMEOUT="15s")
+        assert code == 0, text
+        held(["breakeven.dev/nobody"])
+        began = time.monotonic()
+        code, text = cluster.run(*destroy)
+        assert code != 0
+        assert time.monotonic() - began < 120
+        assert "ray" in text
+        assert "breakeven.dev/nobody" in text
+        assert "kubernetes:helm.sh/v3:Release" in {r["type"] for r in cluster.state()}, "what it stands on went"
+    finally:
+        held(None)
+        code, text = cluster.run(*destroy)
     assert code == 0, text
