@@ -75,11 +75,19 @@ class Run:
     def finish(self) -> None:
         """Rows of start-up, and of the estimates beside what was measured; those of ends follow when clusters go."""
         lifecycle.started(self.sessions, self.labels, self._edge)
+        self.pods()
         self.guard.keep(self.rows, self.path)
 
     def _edge(self, engine: str, label: str, metric: str, value: float, **fields: Any) -> None:
         row = self._row(samples.Sample(label, engine, "none", 0), metric=metric, value=value)
         self.add(replace_row(row, **fields | {"parameters": row.parameters | fields.get("parameters", {})}))
+
+    def pods(self) -> None:
+        """One row per worker pod: seconds from its creation until its worker was counted, by step."""
+        for label, engine in self.labels:
+            for pod in (pod for name in NEEDS[engine] for pod in self.sessions.pods.get(name, ())):
+                row = self._row(samples.Sample(label, engine, "none", 0), metric="pod_s", value=pod.took_s())
+                self.add(replace_row(row, phases=pod.spans_s(), parameters=row.parameters | pod.facts()))
 
     def _sample(self, sample: samples.Sample) -> Row:
         at, spans = datetime.now(UTC), Spans()

@@ -152,6 +152,9 @@ def _sample(
         if failure.kind == "interrupted":
             raise
         return f"{label}: {count} workers: {failure.kind}: {failure.message.splitlines()[0][:200]}"
+    for pod in getattr(session, "times", ()):
+        facts = shape | pod.facts()
+        log.add(session.engine, label, "pod_s", pod.took_s(), phases=pod.spans_s(), parameters=facts, **fields)
     out = sessions.outputs
     fields["workers"] = Workers(
         count=count, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, pids=[_pid(one) for one in found]

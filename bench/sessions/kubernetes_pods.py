@@ -31,6 +31,23 @@ class PodTimes:
 
     def spans_s(self) -> dict[str, float]:
         """Seconds from each step to the next, for the steps that are known."""
+        known = self._known()
+        return {name: at - before for (_, before), (name, at) in itertools.pairwise(known)}
+
+    def took_s(self) -> float:
+        """Seconds from its creation to the last step that is known."""
+        return self._known()[-1][1] - self.created_at
+
+    def facts(self) -> dict[str, str | int | float | bool | None]:
+        """What a row says of it beside its spans."""
+        return {
+            "pod": self.name,
+            "node": self.node,
+            "image_was_there": self.image_was_there,
+            **{f"{name}_at": at for name, at in self._known()},
+        }
+
+    def _known(self) -> list[tuple[str, float]]:
         steps = {
             "created": self.created_at,
             "schedule": self.scheduled_at,
@@ -39,8 +56,7 @@ class PodTimes:
             "ready": self.ready_at,
             "join": self.joined_at,
         }
-        known = [(name, at) for name, at in steps.items() if at is not None]
-        return {name: at - before for (_, before), (name, at) in itertools.pairwise(known)}
+        return [(name, at) for name, at in steps.items() if at is not None]
 
 
 def pod_times(

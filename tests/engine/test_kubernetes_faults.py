@@ -165,7 +165,7 @@ def test_nothing_is_taken_away_under_what_stands_on_it(cluster: Cluster) -> None
 
 @pytest.mark.slow_engine
 def test_a_finalizer_that_nobody_takes_off_ends_a_destroy_with_its_name(engine: Engine, tmp_path: Path) -> None:
-    """As after an operator's death: the destroy gives up in its time, says what held it, and goes on when asked anew."""
+    """As after an operator's death: the destroy gives up in time, says what held it, and goes on when asked again."""
     given = os.environ.get("BREAKEVEN_TEST_KUBECONFIG")
     if given is None or os.environ.get("BREAKEVEN_TEST_OPERATORS") != "1":
         pytest.skip("no API server with operators: BREAKEVEN_TEST_KUBECONFIG and BREAKEVEN_TEST_OPERATORS say of none")

@@ -46,6 +46,8 @@ def test_a_pods_steps_are_read_in_order() -> None:
     times = pod_times(_pod(), events, joined_at=pod_times(_pod()).created_at + 20)
     assert times.spans_s() == {"schedule": 1, "pull": 10, "start": 3, "ready": 4, "join": 2}
     assert (times.node, times.image_was_there) == ("node-1", False)
+    assert times.took_s() == 20
+    assert times.facts()["join_at"] == times.created_at + 20
 
 
 def test_a_pod_that_waits_has_no_times_it_has_not_reached() -> None:
