@@ -78,6 +78,10 @@ def _ray(body: Mapping[str, Any]) -> Iterator[Violation]:
             yield _finding("ray-idle", body, f"{path} idleTimeoutSeconds", "autoscaler v2 beside it", fix)
     for path, group in groups[1:]:
         yield from _replicas(body, path, group)
+    head = spec.get("headGroupSpec") or {}
+    yield from _targets(body, at(head, "template", "spec"), items(at(head, "headService", "spec", "ports")), "ray-port")
+    beside = at(spec, "autoscalerOptions", "resources")
+    yield from _quantities(body, "autoscalerOptions", beside if isinstance(beside, Mapping) else {})
     if spec.get("autoscalerOptions") and spec.get("enableInTreeAutoscaling") is not True:
         found = "autoscalerOptions without enableInTreeAutoscaling"
         yield _finding("ray-autoscaler", body, found, "both or neither", "nothing would scale: enable it")
@@ -118,14 +122,9 @@ def _dask(body: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def _service(body: Mapping[str, Any], scheduler: Mapping[str, Any], labels: Mapping[str, Any]) -> Iterator[Violation]:
-    named = {at(port, "name") for c in items(at(scheduler, "spec", "containers")) for port in items(c.get("ports"))}
     service = scheduler.get("service") or {}
     ports = items(service.get("ports"))
-    for port in ports:
-        target = port.get("targetPort")
-        if isinstance(target, str) and target not in named:
-            wanted = f"one that a container names ({', '.join(sorted(map(str, named)))})"
-            yield _finding("dask-port", body, f"targetPort {target!r}", wanted, "nobody would answer there")
+    yield from _targets(body, at(scheduler, "spec"), ports, "dask-port")
     if missing := {"tcp-comm", "http-dashboard"} - {port.get("name") for port in ports}:
         found = f"a service without {' and '.join(sorted(missing))}"
         yield _finding("dask-port", body, found, "both ports by these names", "the operator looks them up by name")
@@ -133,6 +132,16 @@ def _service(body: Mapping[str, Any], scheduler: Mapping[str, Any], labels: Mapp
     if service.get("selector") != wanted_labels:
         found = f"the service's selector {service.get('selector')!r}"
         yield _finding("dask-selector", body, found, f"{wanted_labels}", "it selects nothing otherwise")
+
+
+def _targets(body: Mapping[str, Any], pod: Any, ports: Sequence[Any], rule: str) -> Iterator[Violation]:
+    """A Service's ports lead to ports that the pod's containers name."""
+    named = {at(port, "name") for c in items(at(pod, "containers")) for port in items(c.get("ports"))}
+    for port in ports:
+        target = port.get("targetPort")
+        if isinstance(target, str) and target not in named:
+            wanted = f"one that a container names ({', '.join(sorted(map(str, named)))})"
+            yield _finding(rule, body, f"targetPort {target!r}", wanted, "nobody would answer there")
 
 
 def _autoscaler(body: Mapping[str, Any], clusters: set[Any]) -> Iterator[Violation]:

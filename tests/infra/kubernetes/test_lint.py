@@ -59,6 +59,18 @@ RAY: dict[str, tuple[str, Spoil]] = {
         lambda b: (b["spec"]["autoscalerOptions"].update(version="v1"), _group(b).update(idleTimeoutSeconds=60)),
     ),
     "options of a disabled autoscaler": ("ray-autoscaler", lambda b: b["spec"].pop("enableInTreeAutoscaling")),
+    "a port that no container names": (
+        "ray-port",
+        lambda b: b["spec"]["headGroupSpec"].update(headService={"spec": {"ports": [{"targetPort": "gcs"}]}}),
+    ),
+    "autoscaler's quantity": (
+        "quantity",
+        lambda b: b["spec"]["autoscalerOptions"]["resources"]["limits"].update(memory="1GiB"),
+    ),
+    "autoscaler's request over its limit": (
+        "request-over-limit",
+        lambda b: b["spec"]["autoscalerOptions"]["resources"]["requests"].update(cpu="2"),
+    ),
     "no token": ("ray-token", lambda b: b["spec"].pop("authOptions")),
     "a token without a version": ("ray-token", lambda b: b["spec"].pop("rayVersion")),
 }
