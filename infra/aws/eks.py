@@ -66,7 +66,7 @@ class Eks(pulumi.ComponentResource):
             _addon(name, "eks-pod-identity-agent", cluster, child),
         ]
         access = self._deployer(name, cluster)
-        self.node_group = self._nodes(name, args, cluster, plugins)
+        self.node_group = self._nodes(name, args, cluster, [*plugins, access])
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.node_group])
         _addon(name, "coredns", cluster, after)  # has pods of its own, which wait for a node
 

@@ -4,14 +4,20 @@ From the bottom: nothing of a layer is made before all of the layers under it ar
 anything above it exists. Components follow it by `depends_on`; the tests read it off the engine's own event log.
 
 Why it matters on the way down: a custom resource carries finalizers that only its operator takes off; pods and Services
-hold interfaces and load balancers that block subnets; nodes that go before their network plugin's addon release their
-interfaces, nodes that go after it leave them behind.
+hold interfaces and load balancers that block subnets (a stack's Services are ClusterIP, and the rules refuse a load
+balancer that the world reaches; one of a user's own goes with what made it, before the nodes); nodes that go before
+their network plugin's addon release their interfaces, nodes that go after it leave them behind.
 """
 
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network", ("aws:ec2/vpc:Vpc", "aws:ec2/subnet:Subnet", "aws:ec2/routeTable:RouteTable")),
     ("control plane", ("aws:eks/cluster:Cluster",)),
-    ("nodes and access", ("aws:eks/nodeGroup:NodeGroup", "aws:eks/accessPolicyAssociation:AccessPolicyAssociation")),
+    # Named by its end: the addon of the cluster's own names needs a node. It is what takes pods' interfaces away.
+    (
+        "interfaces and access",
+        ("aws:eks/addon:Addon#vpc-cni", "aws:eks/accessPolicyAssociation:AccessPolicyAssociation"),
+    ),
+    ("nodes", ("aws:eks/nodeGroup:NodeGroup",)),
     ("operators", ("kubernetes:helm.sh/v3:Release",)),
     (
         "custom resources",
@@ -28,6 +34,10 @@ DELETE_TIMEOUT = "5m"
 engine then gives up and says which resource it was, and docs/kubernetes.md how to take the finalizer off."""
 
 
-def layer(token: str) -> int | None:
-    """How high above the ground a resource type stands; None for one whose place does not matter."""
-    return next((height for height, (_, tokens) in enumerate(LAYERS) if token in tokens), None)
+def layer(token: str, name: str) -> int | None:
+    """How high above the ground a resource of this type and name stands; None for one whose place does not matter."""
+    for height, (_, tokens) in enumerate(LAYERS):
+        for kind, _, end in (wanted.partition("#") for wanted in tokens):
+            if kind == token and name.endswith(end):
+                return height
+    return None
