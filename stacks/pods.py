@@ -65,6 +65,7 @@ def _eks(
         results_bucket=place.site.results_bucket,
         at=at,
         ttl_h=settings.ttl_h,
+        functions=settings.functions is not None,
         tags=place.site.tags,
     )
     # After the whole network: its routes must outlive what speaks through them.

@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.aws.eks import Eks, EksArgs
 from infra.aws.eks_expiry import EndNodesAtExpiry, EndNodesAtExpiryArgs
-from infra.aws.eks_identity import PodIdentity, PodIdentityArgs, autoscaler_statements
+from infra.aws.eks_identity import PodIdentity, PodIdentityArgs, autoscaler_statements, call_functions
 from infra.aws.host_identity import read_bucket, write_bucket
 from infra.kubernetes.access import DRIVER, WORKERS
 from infra.kubernetes.clusters import PodCluster, PodClusters, PodClustersArgs, engines_of
@@ -19,7 +19,7 @@ from plan.settings import Kubernetes
 @dataclass(frozen=True)
 class EksClustersArgs:
     """`stack` is the EKS cluster's name and the namespace. `image` by digest. `at`: when it ends; `ttl_h`: what it was
-    meant to live. Buckets by name."""
+    meant to live. Buckets by name. `functions`: whether the stack has some, which its driver calls."""
 
     stack: str
     region: str
@@ -33,6 +33,7 @@ class EksClustersArgs:
     results_bucket: pulumi.Input[str]
     at: pulumi.Input[str]
     ttl_h: float
+    functions: bool
     tags: Mapping[str, pulumi.Input[str]]
 
 
@@ -98,7 +99,12 @@ class EksClusters(pulumi.ComponentResource):
         data, working = read_bucket(args.data_bucket), write_bucket(args.working_bucket)
         wanted = {
             (args.stack, WORKERS): [*data, *working],
-            (args.stack, DRIVER): [*write_bucket(args.data_bucket), *working, *write_bucket(args.results_bucket)],
+            (args.stack, DRIVER): [
+                *write_bucket(args.data_bucket),
+                *working,
+                *write_bucket(args.results_bucket),
+                *([call_functions(args.region, args.stack)] if args.functions else []),
+            ],
         }
         if scales:
             wanted["kube-system", AUTOSCALER_ACCOUNT] = autoscaler_statements(args.stack)

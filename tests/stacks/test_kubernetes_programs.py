@@ -106,7 +106,10 @@ def test_hosts_pods_and_functions_stand_in_one_stack(run: Callable[..., Any]) ->
     document["clusters"]["hosts"] = {"engine": "ray", "platform": "ec2", "instanceType": "m6i.large", "nodes": 16}
     document["functions"] = {"platform": "lambda", "maxWorkers": 32}
     document |= {"compare": ["ray", "hosts", "functions"], "budgetUsd": 200}
-    outputs = Outputs.model_validate(run(parse(document, "k8s-32")).outputs)
+    ran = run(parse(document, "k8s-32"))
+    outputs = Outputs.model_validate(ran.outputs)
+    may = {name: inputs["policy"] for name, inputs in ran.of_type("aws:iam/rolePolicy:RolePolicy").items()}
+    assert ["lambda:InvokeFunction" in may[f"k8s-32-eks-{who}"] for who in ("driver", "workers")] == [True, False]
     assert {name: cluster.platform for name, cluster in outputs.clusters.items()} == {
         "ray": "eks",
         "dask": "eks",
