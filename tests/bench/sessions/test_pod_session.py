@@ -85,7 +85,7 @@ class _Api(BaseHTTPRequestHandler):
         self.server.patches.append((self.path, {s["path"].rpartition("/")[2]: s["value"] for s in steps}))
         for step in steps:
             *way, last = [int(p) if p.isdecimal() else p for p in step["path"].strip("/").split("/")]
-            place = found
+            place: Any = found
             for part in way:
                 place = place[part]
             assert last in place
