@@ -51,6 +51,8 @@ def main() -> None:
         with connection, suppress(ConnectionError):
             request, streams = _received(connection)
             if request["arguments"] == ["cold"]:
+                for stream in streams:  # received ones survive a new interpreter, and whoever reads them would wait
+                    os.close(stream)
                 _begin_anew(listener, connection, given)
             for name in IMPORTED_ONCE:
                 import_module(name)

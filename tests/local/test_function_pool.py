@@ -51,7 +51,8 @@ def test_the_second_job_finds_imports_done_and_cold_forgets_them(python: str, tm
         return any("arrow" in mapped.path for mapped in runtime.memory_maps())
 
     assert imported()
-    subprocess.run([python, "cold"], check=True)
+    # Its output is read to the end, which comes only when nobody keeps it open.
+    subprocess.run([python, "cold"], check=True, capture_output=True, timeout=30)
     assert runtime.is_running()
     assert not imported()
 
