@@ -89,6 +89,7 @@ def estimate_row(row: Row, made: Estimate) -> Row:
     kept = {"estimate_low_s": made.run_s.low, "estimate_high_s": made.run_s.high, "estimate_usd": made.usd.value}
     blank: dict[str, object] = {
         "phases": {},
+        "tasks": [],
         "billed": {},
         "answer": None,
         "failure": None,

@@ -80,6 +80,15 @@ class Failure(_Part):
     message: str
 
 
+class Task(_Part):
+    """One call inside a worker. Seconds since the sample's clock started; `lane`: the worker's number in it, from 0."""
+
+    lane: int
+    began_s: float
+    ended_s: float
+    on_function: bool = False
+
+
 class Row(_Part):
     """One measurement. Times in seconds, instants in UTC (ISO 8601), memory in MiB."""
 
@@ -97,6 +106,7 @@ class Row(_Part):
     workers: Workers | None = None
     data: Data | None = None
     phases: dict[str, float] = Field({}, description="span name to seconds; spans of one row do not overlap")
+    tasks: list[Task] = Field([], description="what workers did meanwhile, where engine and clocks tell")
     metric: str = "run_s"
     value: float | None = None
     unit: str = "s"

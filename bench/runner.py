@@ -14,7 +14,7 @@ from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, chec
 from bench.failures import failure_of
 from bench.progress import Report
 from bench.readers.ingest import Ingest, Outcome, Read
-from bench.rows import Billed, Data, Failure, Row, Workers
+from bench.rows import Billed, Data, Failure, Row, Task, Workers
 from bench.sessions.session import Session
 from bench.spans import Spans
 from tasks.answer import Answer
@@ -140,6 +140,7 @@ class Run:
             answer=outcome.answer.checksum(),
             parameters=row.parameters | notes,
             workers=self._workers(sample, outcome, opened[0]),
+            tasks=_tasks(outcome, datetime.fromisoformat(row.at).timestamp(), value),
             billed=self._billed(sample, outcome, opened, value),
             unequal=sample.label in self.unequal,
         )
@@ -213,6 +214,22 @@ class Run:
 def replace_row(row: Row, **fields: object) -> Row:
     """The row with other fields, checked again."""
     return Row.model_validate({**dict(row), **fields})
+
+
+def _tasks(outcome: Outcome, began_at: float, value: float) -> list[Task]:
+    """Calls that began within the run, by the workers' clocks: those of a clock that is far off are left out."""
+    functions = {(trace.worker, trace.began_at) for trace in outcome.functions}
+    lanes: dict[str, int] = {}
+    return [
+        Task(
+            lane=lanes.setdefault(trace.worker, len(lanes)),
+            began_s=round(trace.began_at - began_at, 4),
+            ended_s=round(trace.ended_at - began_at, 4),
+            on_function=(trace.worker, trace.began_at) in functions,
+        )
+        for trace in sorted(outcome.traces, key=lambda trace: trace.began_at)
+        if 0 <= trace.began_at - began_at < value
+    ]
 
 
 def _condition(sample: samples.Sample) -> str:

@@ -182,6 +182,10 @@ def _rows(
         )  # fmt: skip
     if sample.condition == "none":
         return f"{label} untimed: {ran.run_s:.2f} s"
+    if one := next((one for one in ran.results if one.colours), None):
+        shown = {"image": one.uri.rpartition("/")[2], "colours": " ".join(f"#{bytes(c).hex()}" for c in one.colours)}
+        told = fields | {"parameters": fields["parameters"] | shown}
+        log.add(engine, label, "palette", float(len(one.colours)), unit="colours", **told)
     rate = len(ran.results) / ran.run_s
     log.add(engine, label, "images_per_s", rate, unit="1/s", **fields)
     log.add(engine, label, "under_worker_s", ran.under_worker_s, **fields)
