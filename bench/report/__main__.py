@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bench.report.data import load, report
-from bench.report.page import render
+from bench.report.render import render
 
 
 @click.command(epilog="Example: python -m bench.report --results results --stack dev --out report.html")

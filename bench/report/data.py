@@ -1,13 +1,14 @@
 """Rows on disk turned into what charts and sentences need; every figure keeps the lines it came from."""
 
 import os
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench import rows, stats
 from bench.rows import Row, Unreadable
@@ -62,9 +63,9 @@ class Group(NamedTuple):
 class Measured:
     """The samples of one group that count, in seconds, and what they would cost.
 
-    `phases` are the spans of the sample nearest the median, since medians of spans do not add up to a median. `latest`:
-    no later run measured the same thing. variant: the name on a chart's axis, the engine as asked for, with its reader
-    where readers are compared. usd: median of the modelled cost of one run; None where nothing was billed.
+    `typical` is the sample nearest the median: its spans are shown, since medians of spans do not add up to a median.
+    `latest`: no later run measured the same thing. variant: the name on a chart's axis, the engine as asked for, with
+    its reader where readers are compared. usd: median of the modelled cost of one run; None where nothing was billed.
     """
 
     group: Group
@@ -72,16 +73,51 @@ class Measured:
     estimate: stats.Estimate
     samples: list[float]
     refs: list[str]
-    typical_ref: str
-    phases: dict[str, float]
+    typical: Sourced
     startup_s: float | None
     startup_refs: list[str]
     usd: Decimal | None
     priced_on: date | None
-    gb_per_s: float | None
     unequal: bool
     latest: bool
     variant: str
+
+    @property
+    def typical_ref(self) -> str:
+        return self.typical.ref
+
+    @property
+    def phases(self) -> dict[str, float]:
+        return self.typical.row.phases
+
+    @property
+    def size(self) -> tuple[float, str] | None:
+        """How much was done, and its unit: images of a palette, else GB read; None where nothing was."""
+        row = self.typical.row
+        if "images" in row.parameters:
+            return float(row.parameters["images"] or 0), "images"
+        return (row.data.size_bytes / GB, "GB") if row.data and row.data.size_bytes else None
+
+    @property
+    def rate(self) -> str:
+        """How much was done in a second of the median run, with the unit; a dash where that cannot be said."""
+        if not self.size or self.estimate.median <= 0:
+            return "-"
+        done, unit = self.size
+        return f"{done / self.estimate.median:.3g} {unit}/s"
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """The fields by which the page filters, the same in a chart's records and in a table's lines."""
+        group = self.group
+        return {
+            "engine": self.engine,
+            "condition": group.condition,
+            **({} if self.engine in BASELINES else {"reader": group.reader}),
+            "data": group.dataset,
+            "run": group.run,
+            "latest": self.latest,
+        }
 
     @property
     def double(self) -> bool:
@@ -104,8 +140,9 @@ class Report:
 
     @property
     def workloads(self) -> list[str]:
-        """Workloads that have at least one sample, in the order in which they first ran."""
-        return list(dict.fromkeys(m.group.workload for m in self.measured))
+        """Workloads that have at least one sample, the main one first."""
+        there = dict.fromkeys(m.group.workload for m in self.measured)
+        return sorted(there, key=lambda name: (name != "ingest", name))
 
 
 def load(paths: Iterable[Path], stack: str | None = None) -> Loaded:
@@ -160,9 +197,11 @@ def group_of(sourced: Sourced) -> Group:
 
 
 def data_words(row: Row) -> str:
-    """Size and file count, such as `0.4 GB in 8 files`; `no data` where nothing is read."""
+    """Size and file count, such as `0.4 GB in 8 files`, or images; `no data` where nothing is read."""
     if row.data is None:
         return "no data"
+    if "images" in row.parameters:
+        return f"{row.parameters['images']} images"
     gb = row.data.size_bytes / GB
     files = "1 file" if row.data.files == 1 else f"{row.data.files} files"
     return f"{gb:.3g} GB in {files}"
@@ -199,6 +238,11 @@ def _files(path: Path) -> list[Path]:
     raise FileNotFoundError(f"found no file or folder {os.fspath(path)!r}, wanted rows (*.jsonl); run a workload first")
 
 
+def without(tags: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Tags but those: what does not depend on a choice is shown whatever is chosen."""
+    return {key: value for key, value in tags.items() if key not in names}
+
+
 def null_tests(found: Report) -> list[tuple[Measured, stats.NullTest]]:
     """The A/A test of every engine that ran beside itself (`dask` and `dask#2`) in one run."""
     by_group = {m.group: m for m in found.measured}
@@ -226,21 +270,17 @@ def _measured(group: Group, samples: list[Sourced], *, startups: list[Sourced], 
     estimate = stats.estimate(values)
     typical = min(samples, key=lambda s: abs(float(s.row.value or 0) - estimate.median))
     priced = [usd for s in samples if (usd := usd_of(s.row)) is not None]
-    by_price = sorted(priced)
-    data = typical.row.data
     return Measured(
         group=group,
         engine=typical.row.engine,
         estimate=estimate,
         samples=values,
         refs=[s.ref for s in samples],
-        typical_ref=typical.ref,
-        phases=typical.row.phases,
+        typical=typical,
         startup_s=stats.estimate([float(s.row.value or 0) for s in startups]).median if startups else None,
         startup_refs=[s.ref for s in startups],
-        usd=by_price[len(by_price) // 2][0] if priced else None,
+        usd=statistics.median(usd for usd, _ in priced) if priced else None,
         priced_on=min(on for _, on in priced) if priced else None,
-        gb_per_s=data.size_bytes / GB / estimate.median if data and estimate.median > 0 else None,
         unequal=unequal,
         latest=latest,
         variant=f"{variant} (unequal)" if unequal else variant,

@@ -74,7 +74,7 @@ def cold_title(warm: Sequence[Measured], cold: Sequence[Measured]) -> str:
 
 def phase_title(field: Sequence[Measured]) -> str:
     """Where the time of the fastest variant goes."""
-    shown = [m for m in rivals(field) if m.phases]
+    shown = [m for m in rivals(field) if len(m.phases) > 1] or [m for m in rivals(field) if m.phases]
     if not shown:
         return "No sample has phase spans"
     best = shown[0]
@@ -118,6 +118,20 @@ def published_title(ours: Sequence[tuple[Measured, Measured]], theirs: dict[str,
     return f"{said}, here {most} does ({here[most]:.2f} times)"
 
 
+def tasks_title(field: Sequence[Measured]) -> str:
+    """How evenly the fastest of these kept its workers busy."""
+    shown = [m for m in rivals(field) if m.typical.row.tasks]
+    if not shown:
+        return "No sample tells what its workers did"
+    best = shown[0]
+    tasks = best.typical.row.tasks
+    lanes = len({task.lane for task in tasks})
+    wall_s = best.typical.row.value or 0
+    busy = sum(min(task.ended_s, wall_s) - task.began_s for task in tasks) / lanes / wall_s if wall_s else 0
+    workers = "1 process was" if lanes == 1 else f"{lanes} processes were"
+    return f"{best.variant}: {workers} inside a call for {busy:.0%} of the run, {len(tasks)} calls"
+
+
 def words(name: str) -> str:
     """A span's name as one says it."""
     return name.replace("_", " ").replace("engine call", "call")
@@ -128,6 +142,19 @@ def rivals(field: Sequence[Measured]) -> list[Measured]:
     return sorted((m for m in field if not m.double), key=lambda m: m.estimate.median)
 
 
+def sureness(best: Sequence[float], following: Sequence[float]) -> tuple[str, str]:
+    """Whether the samples of the first carry that it is ahead of the next, and why."""
+    found = stats.compare(best, following)
+    if found.low is None or found.high is None:
+        need = f"{stats.MIN_SAMPLES} each are needed"
+        return "Can't say", f"{_samples(found.base.n)} and {_samples(found.other.n)}; {need}"
+    interval = f"95 % interval of the ratio {found.low:.2f} to {found.high:.2f}"
+    return {
+        "slower": ("Sure", f"{interval}, all above 1, and over the least size of {found.min_size:.0%}"),
+        "alike": ("A tie", f"{interval}, all within {found.min_size:.0%}"),
+    }.get(found.verdict, ("Not sure", f"{interval}: too wide or too near 1 to call"))
+
+
 def _fastest(ranked: Sequence[Measured]) -> Answer:
     best = ranked[0]
     baselines = [m for m in ranked if m.engine in BASELINES]
@@ -135,7 +162,7 @@ def _fastest(ranked: Sequence[Measured]) -> Answer:
     if baselines and best.engine not in BASELINES:
         base = baselines[0]
         against = f"; {base.estimate.median / best.estimate.median:.2f} times as fast as {base.variant} in one process"
-    speed = f", {best.gb_per_s:.2f} GB/s" if best.gb_per_s else ""
+    speed = f", {best.rate}" if best.size else ""
     return Answer(
         "Which was fastest?", best.variant, with_interval(best.estimate) + speed + against, best.refs, best.engine
     )
@@ -157,18 +184,9 @@ def _sure(ranked: Sequence[Measured]) -> Answer:
     if len(ranked) == 1:
         return Answer(question, "Nothing to compare", stats.method(ranked[0].estimate.n), ranked[0].refs)
     best, following = ranked[0], ranked[1]
-    found = _comparison(best, following)
     apart = "" if best.group.run == following.group.run else ". They come from different runs, so not interleaved"
-    refs = [*best.refs, *following.refs]
-    if found.low is None or found.high is None:
-        need = f"{_samples(best.estimate.n)} and {_samples(following.estimate.n)}; {stats.MIN_SAMPLES} each are needed"
-        return Answer(question, "Can't say", need + apart, refs)
-    interval = f"95 % interval of the ratio {found.low:.2f} to {found.high:.2f}"
-    answer, why = {
-        "slower": ("Sure", f"{interval}, all above 1, and over the least size of {found.min_size:.0%}"),
-        "alike": ("A tie", f"{interval}, all within {found.min_size:.0%}"),
-    }.get(found.verdict, ("Not sure", f"{interval}: too wide or too near 1 to call"))
-    return Answer(question, answer, why + apart, refs)
+    answer, why = sureness(best.samples, following.samples)
+    return Answer(question, answer, why + apart, [*best.refs, *following.refs])
 
 
 def _cheapest(ranked: Sequence[Measured]) -> Answer:

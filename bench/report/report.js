@@ -1,5 +1,6 @@
 // What is shown is kept in the address after '#': page, data, run, reader, and the engines and conditions left out.
 // Answers and titles were computed when the report was written, one per slice: `data|run|reader`.
+const ANY = "*";
 const root = document.documentElement;
 const views = new Map();
 let turns = 0;
@@ -30,17 +31,18 @@ function isShown(tags, pick) {
     && (!has("run") || (pick.run === "latest" ? tags.latest : tags.run === pick.run))
     && (!has("reader") || pick.reader === "all" || tags.reader === pick.reader)
     && (!has("condition") || !pick.condition.includes(tags.condition))
-    && !pick.engine.includes(tags.engine);
+    && (!has("engine") || !pick.engine.includes(tags.engine));
 }
 
 async function drawFigure(figure, pick, slice) {
   const lines = [...figure.querySelectorAll("tr[data-tags]")];
   for (const line of lines) line.hidden = !isShown(JSON.parse(line.dataset.tags), pick);
-  const empty = lines.every((line) => line.hidden);
+  const empty = lines.length > 0 && lines.every((line) => line.hidden);
   const chart = figure.querySelector(".chart");
   figure.querySelector(".nothing").hidden = !empty;
   chart.hidden = empty;
-  const title = json(figure, "titles")[slice] || "";
+  const titles = json(figure, "titles");
+  const title = titles[slice] || titles[ANY] || "";
   figure.querySelector("h3").textContent = title;
   chart.setAttribute("aria-label", title);
   if (empty) return;
@@ -68,7 +70,7 @@ async function show() {
   const slice = `${pick.data}|${pick.run}|${pick.reader}`;
   let measured = false;
   for (const answers of page.querySelectorAll(".answers")) {
-    const ofSlice = answers.dataset.slice === slice;
+    const ofSlice = answers.dataset.slice === slice || answers.dataset.slice === ANY;
     measured ||= ofSlice;
     answers.hidden = !ofSlice || pick.condition.includes(answers.dataset.condition);
   }

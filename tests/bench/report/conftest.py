@@ -10,8 +10,9 @@ import pytest
 
 from bench import rows
 from bench.report.data import Report, load, report
-from bench.report.page import render
-from bench.rows import Billed, Data, Failure, Row, Workers
+from bench.report.render import render
+from bench.rows import Billed, Data, Failure, Row, Task, Workers
+from tests.bench.report import made
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 # Typical seconds of one run: native warm, native cold, ranges warm, ranges cold; start-up apart.
@@ -87,6 +88,10 @@ def _row(
             s3_gets=16,
         ),
         answer="0" * 64,
+        tasks=[
+            Task(lane=lane, began_s=0.2 * wall_s, ended_s=(0.7 + 0.1 * lane) * wall_s, on_function=functions)
+            for lane in range(workers)
+        ],
         versions=VERSIONS,
         commit="1234567890abcdef1234567890abcdef12345678",
         machine={"cpu": "test data", "cores": 2, "memory_gib": 24},
@@ -129,6 +134,16 @@ def found(results: Path) -> Report:
 
 
 @pytest.fixture(scope="session")
-def html(found: Report) -> str:
+def study(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of those rows and of loading, autoscaling and sorting: every page there is."""
+    folder = tmp_path_factory.mktemp("study")
+    with (folder / "study.jsonl").open("w") as lines:
+        for made_row in (*made.startups(), *made.palettes(), *made.sorts(), *made.larger()):
+            lines.write(made_row.model_dump_json() + "\n")
+    return report(load([results, folder]))
+
+
+@pytest.fixture(scope="session")
+def html(study: Report) -> str:
     """The page of that report: rendering takes seconds, so once."""
-    return render(found)
+    return render(study)

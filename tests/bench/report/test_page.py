@@ -7,9 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from bench.report.__main__ import main
-from bench.report.charts import ENGINES
+from bench.report.charts.style import ENGINES
 from bench.report.data import Loaded, Report, report
-from bench.report.page import FOLDER, LATEST, Refs, pages, render, workload_page
+from bench.report.pages import workload
+from bench.report.parts import LATEST, Refs
+from bench.report.render import FOLDER, pages, render
 
 
 def test_the_file_needs_nothing_else(html: str) -> None:
@@ -20,14 +22,16 @@ def test_the_file_needs_nothing_else(html: str) -> None:
 
 
 def test_every_chart_has_a_finding_per_slice_a_unit_and_rows(found: Report) -> None:
-    page = workload_page(found, "ingest")
+    page = workload.page(found, "ingest")
     assert [f.key for f in page.figures] == [
-        *("run-times", "phases", "cold-and-warm", "start-up", "cost-and-time", "published")
+        *("run-times", "tasks", "published", "phases", "cold-and-warm", "start-up", "cost-and-time")
     ]
     for figure in page.figures:
         assert all(figure.titles.values())
         assert f"0.4 GB in 1 file, dev|{LATEST}|all" in figure.titles
-        assert re.search(r'"title":"[^"]*\((s|times as long)\)', figure.spec), f"{figure.key}: no unit on an axis"
+        assert re.search(r'"title":"[^"]*\((s|s, log[^)]*|times as long)\)', figure.spec), (
+            f"{figure.key}: no unit on an axis"
+        )
         assert any(isinstance(cell, Refs) for line in figure.table.lines for cell in line.cells)
 
 
@@ -58,7 +62,7 @@ def test_only_failures_still_make_a_page(found: Report) -> None:
 
 
 def test_published_values_are_marked_with_their_source(found: Report) -> None:
-    (figure,) = (f for f in workload_page(found, "ingest").figures if f.key == "published")
+    (figure,) = (f for f in workload.page(found, "ingest").figures if f.key == "published")
     published = [line.cells for line in figure.table.lines if line.cells[1] == "published"]
     assert len(published) == 3
     assert all("section 4.2.4" in str(cells[-1]) for cells in published)

@@ -1,27 +1,22 @@
-"""What it cost and when a cluster pays off: the pages Break-even and Cost."""
+"""When a cluster pays off: USD a day against runs a day, from rows where they suffice, else from the estimate."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 from bench import stack
 from bench.breakeven import Option, Spread, break_even, sentence
 from bench.breakeven.sources import from_estimates, from_rows, jobs
-from bench.costs import Prices, Spending, Unpriced, ledger, worker_of
-from bench.report import charts
-from bench.report.data import GB, Report, Sourced, counts, data_words
-from bench.report.parts import Figure, Line, Page, Refs, Table
+from bench.report.charts import cost
+from bench.report.data import GB, Report, counts, data_words
+from bench.report.parts import ANY, Figure, Line, Page, Refs, Table
 from catalog.instances import UnknownInstanceTypeError
-from catalog.prices import Price, PriceError, price_sets, warnings
+from catalog.prices import PriceError
 from plan import settings
-from plan.cost import prices_of
 from plan.estimate.parameters import ParameterMissing
 from plan.estimate.phases import Work
 from plan.settings import SettingsError
 
-ALWAYS = "|latest|all"
-"""The slice that the page's script asks for where a page has no filters."""
 ASSUMED = ("bench-128", 50.0)
 """The stack and GB that are estimated where neither rows nor the estimate of their stack suffice."""
 
@@ -35,13 +30,6 @@ class Case:
     measured: bool
     local: bool
     refs: dict[str, list[str]]
-
-
-def pages(found: Report, today: date) -> list[Page]:
-    """Both pages; the first one only where there is something to compare."""
-    shown = list(cases(found))
-    compared = [_break_even_page(shown)] if shown else []
-    return [*compared, cost_page(found, today)]
 
 
 def cases(found: Report) -> Iterator[Case]:
@@ -74,42 +62,11 @@ def cases(found: Report) -> Iterator[Case]:
         yield made
 
 
-def cost_page(found: Report, today: date) -> Page:
-    """What each engine's share of each run cost, how good the estimate was, and the prices behind all of it."""
-    spent = list(_spent_lines(found))
-    used, unpriced = _prices_used(found.rows)
-    sets = price_sets(used, today)
-    old = warnings(sets)
-    lead = "USD are derived from billed quantities and dated prices when the report is written."
-    if old:
-        lead = f"Warning: {'; '.join(old)}."
-    return Page(
-        key="cost",
-        title="Cost",
-        lead=lead,
-        tables=[
-            Table("What was spent",
-                  ["run", "stack", "engine", "start-up USD", "runs USD", "idle USD", "teardown USD", "total USD",
-                   "USD per TB", "state"],
-                  spent, "No row has billed quantities.",
-                  "Idle is what a cluster costs while nothing runs on it. Engines that share a cluster pay for its "
-                  "start, idle time and end once; one that stays up between commands has these in a line of its own, "
-                  "from when it went down. Open: no teardown row, so it may still grow. Stacks on local are priced as "
-                  "modelled."),
-            Table("Estimate against actual",
-                  ["row", "workload", "engine", "estimate s", "range s", "measured s", "of", "error"],
-                  list(_estimate_lines(found.rows)), "No run has kept its estimate.",
-                  "The estimate was made before the run, from published figures and the rows there were."),
-            Table("Price sets used", ["valid on", "last checked", "age in days", "items", "state"],
-                  [Line([str(one.valid_on), str(one.checked_on), str(one.age_days), ", ".join(one.items),
-                         "OLD: run make prices" if one.stale else "checked"]) for one in sets],
-                  "No price was used."),
-            *([Table("Without a price", ["row", "reason"], unpriced)] if unpriced else []),
-        ],
-    )  # fmt: skip
-
-
-def _break_even_page(shown: Sequence[Case]) -> Page:
+def page(found: Report) -> Page | None:
+    """None where there is nothing to compare."""
+    shown = list(cases(found))
+    if not shown:
+        return None
     source = "measured rows" if shown[0].measured else "the estimate, since no job was measured on both"
     return Page(
         key="break-even",
@@ -125,16 +82,28 @@ def _figure(number: int, case: Case) -> Figure:
     functions = [option for option in case.options if option.kind == "functions"]
     return Figure(
         f"job-{number}",
-        {ALWAYS: sentence(case.options)},
-        f"{source}: {case.words}. A cluster is kept up or started for each run, whichever is cheaper that day. Bands: "
+        {ANY: _title(case.options)},
+        f"{sentence(case.options)} {source}: {case.words}. A cluster is kept up or started "
+        "for each run, whichever is cheaper that day. Bands: "
         f"the range of the figures, none where there are too few samples.{local}",
-        charts.break_even(case.options),
+        cost.break_even(case.options),
         Table(
             "",
             ["option", "a run s", "USD a run adds", "USD/h kept up", "as cheap at runs a day", "busy", "rows"],
             [_option_line(option, functions, case) for option in case.options],
         ),
     )
+
+
+def _title(options: Sequence[Option]) -> str:
+    """The first load at which a cluster is as cheap, in a few words; the whole sentence stands below the chart."""
+    functions = min((o for o in options if o.kind == "functions"), key=lambda o: o.run_usd.value)
+    found = [break_even(option, functions) for option in options if option.kind == "cluster"]
+    reached = [(one.runs_per_day.value, one.cluster) for one in found if one.runs_per_day]
+    if not reached:
+        return "Functions cost least at any load that a cluster here can carry"
+    runs, cluster = min(reached)
+    return f"{cluster} pays off from {runs:,.0f} runs a day on; below that functions do"
 
 
 def _option_line(option: Option, functions: Sequence[Option], case: Case) -> Line:
@@ -171,43 +140,3 @@ def _estimated(found: Report) -> Case | None:
         if _suffices(named):
             return Case(named, f"ingest of {gb:.3g} GB on {name}", False, declared.program == "embedded", {})
     return None
-
-
-def _spent_lines(found: Report) -> Iterator[Line]:
-    for one in ledger(sourced.row for sourced in found.rows):
-        if isinstance(one, Unpriced):
-            yield Line([one.run_id, one.stack, one.label, *["-"] * 6, str(one.error)])
-        elif one.total:
-            yield _spent_line(one)
-
-
-def _spent_line(one: Spending) -> Line:
-    teardown = "not yet" if one.teardown is None else f"{one.teardown:.6f}"
-    parts = [f"{one.startup:.6f}", f"{one.run:.6f}", f"{one.idle:.6f}", teardown, f"{one.total:.6f}"]
-    per_tb = "-" if one.usd_per_tb is None else f"{one.usd_per_tb:.2f}"
-    return Line([one.run_id, one.stack, one.label, *parts, per_tb, "OPEN" if one.open else "ended"])
-
-
-def _estimate_lines(rows: Iterable[Sourced]) -> Iterator[Line]:
-    for sourced in rows:
-        row, told = sourced.row, sourced.row.parameters
-        actual_s = told.get("actual_s")
-        if row.metric != "estimate_s" or row.value is None or not isinstance(actual_s, float) or not actual_s:
-            continue
-        span = f"{float(told['estimate_low_s'] or 0):.2f} to {float(told['estimate_high_s'] or 0):.2f}"
-        cells = [row.workload, row.label, f"{row.value:.2f}", span, f"{actual_s:.2f}", str(told.get("actual", "warm"))]
-        yield Line([Refs([sourced.ref]), *cells, f"{row.value / actual_s - 1:+.0%}"])
-
-
-def _prices_used(rows: Sequence[Sourced]) -> tuple[list[Price], list[Line]]:
-    used: dict[Price, None] = {}
-    unpriced = []
-    region = Prices().region
-    for sourced in rows:
-        row = sourced.row
-        if row.metric == "run_s" and row.value is not None:
-            try:
-                used |= dict.fromkeys(prices_of(row.billed.model_dump(), worker_of(row), region=region))
-            except PriceError as error:
-                unpriced.append(Line([Refs([sourced.ref]), str(error)]))
-    return list(used), unpriced

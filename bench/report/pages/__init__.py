@@ -1,0 +1,1 @@
+"""Pages: functions from a Report to Page, one module for each experiment."""

@@ -1,0 +1,154 @@
+"""How far the estimate was off: against our own runs, and against published figures that it was not fitted to."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.charts import cost, published
+from bench.report.charts.style import colour
+from bench.report.data import Report, Sourced
+from bench.report.findings import Answer
+from bench.report.parts import ANY, Answers, Figure, Line, Page, Refs, Table
+from plan.estimate.backtest import Outcome, backtest, summary
+
+WITHIN = 0.25
+"""The band of the chart: the error that the estimate aims at on the embedded stack."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An estimate that a run has kept beside its median."""
+
+    row: Sourced
+    estimate_s: float
+    low_s: float
+    high_s: float
+    actual_s: float
+    of: str
+
+    @property
+    def error(self) -> float:
+        return self.estimate_s / self.actual_s - 1
+
+
+def page(found: Report) -> Page:
+    """Both comparisons; without runs of our own, the published one."""
+    ours, theirs = kept(found), backtest()
+    error, points, inside, bounds = summary(theirs)
+    figures = [_ours(ours)] if ours else []
+    return Page(
+        key="estimate",
+        title="Estimate",
+        lead="How far was the estimate off? Every run keeps the estimate that was made before it.",
+        answers=[Answers(ANY, "", "Estimate against what came out", _answers(ours, theirs))],
+        figures=[*figures, _published(theirs)],
+        tables=[
+            Table(
+                "Published bounds",
+                ["figure", "model", "bound", "holds", "source"],
+                [
+                    Line(
+                        [one.name, f"{one.model:.3g} {one.unit}", _bound(one), "yes" if one.inside else "NO", one.place]
+                    )
+                    for one in theirs
+                    if one.error is None
+                ],
+                "",
+                f"{inside} of {bounds} hold; the {points} points have a median error of {error:.0%}.",
+            )
+        ],
+    )
+
+
+def kept(found: Report) -> list[Kept]:
+    """Of rows that tell estimate and measured median."""
+    return [
+        Kept(s, s.row.value, float(told["estimate_low_s"] or 0), float(told["estimate_high_s"] or 0), actual_s,
+             str(told.get("actual", "warm")))
+        for s in found.rows
+        for told in [s.row.parameters]
+        for actual_s in [told.get("actual_s")]
+        if s.row.metric == "estimate_s" and s.row.value and isinstance(actual_s, float) and actual_s
+    ]  # fmt: skip
+
+
+def _answers(ours: Sequence[Kept], theirs: Sequence[Outcome]) -> list[Answer]:
+    error, points, inside, bounds = summary(list(theirs))
+    said = []
+    if ours:
+        errors = [abs(one.error) for one in ours]
+        refs = [one.row.ref for one in ours]
+        near = sum(value <= WITHIN for value in errors)
+        held = sum(one.low_s <= one.actual_s <= one.high_s for one in ours)
+        worst = max(ours, key=lambda one: abs(one.error))
+        said = [
+            Answer("How wrong here?", f"{statistics.median(errors):.0%} median error",
+                   f"{len(ours)} estimates; {near} within {WITHIN:.0%}", refs),
+            Answer("Did its range hold?", f"{held} of {len(ours)}", "measured medians inside the range given before",
+                   refs),
+            Answer("Where was it worst?", f"{worst.row.row.label}, {worst.row.row.workload}",
+                   f"estimated {worst.estimate_s:.2f} s, measured {worst.actual_s:.2f} s ({worst.error:+.0%})",
+                   [worst.row.ref], worst.row.row.engine),
+        ]  # fmt: skip
+    study = f"{points} published points it was not fitted to; {inside} of {bounds} published bounds hold"
+    return [*said, Answer("How wrong against the studies?", f"{error:.0%} median error", study, [])]
+
+
+def _ours(ours: Sequence[Kept]) -> Figure:
+    records: list[dict[str, Any]] = [
+        {"engine": one.row.row.engine, "variant": f"{one.row.row.label}, {one.of}", "workload": one.row.row.workload,
+         "actual": one.actual_s, "estimate": one.estimate_s, "low": one.low_s, "high": one.high_s,
+         "colour": colour(one.row.row.engine), "row": one.row.ref}
+        for one in ours
+    ]  # fmt: skip
+    middle = statistics.median(one.error for one in ours)
+    near = sum(abs(one.error) <= WITHIN for one in ours)
+    way = "under" if middle < 0 else "over"
+    lines = [
+        Line([Refs([one.row.ref]), one.row.row.workload, one.row.row.label, one.row.dataset, f"{one.estimate_s:.2f}",
+              f"{one.low_s:.2f} to {one.high_s:.2f}", f"{one.actual_s:.2f}", one.of, f"{one.error:+.0%}"])
+        for one in ours
+    ]  # fmt: skip
+    return Figure(
+        "ours",
+        {ANY: f"{near} of {len(ours)} estimates are within {WITHIN:.0%}; the middle one is {abs(middle):.0%} {way}"},
+        f"On the dashed line the estimate was right; the band is {WITHIN:.0%} of it. Upright lines: the range that the "
+        "estimate gave. Both axes are logarithmic.",
+        cost.estimate_and_actual(records, WITHIN),
+        Table("", ["row", "workload", "engine", "data", "estimate s", "range s", "measured s", "of", "error"], lines),
+    )
+
+
+def _published(theirs: Sequence[Outcome]) -> Figure:
+    points = sorted((one for one in theirs if one.error is not None), key=lambda one: one.error or 0)
+    error, count, _, _ = summary(list(theirs))
+    records = [
+        {
+            "name": one.name,
+            "value": 1 + (one.error or 0),
+            "whose": "ours",
+            "colour": "var(--accent)",
+            "source": one.place,
+        }
+        for one in points
+    ]
+    below = sum((one.error or 0) < 0 for one in points)
+    lines = [
+        Line([one.name, f"{one.low:g} {one.unit}", f"{one.model:.4g} {one.unit}", f"{one.error:+.0%}", one.place])
+        for one in points
+    ]
+    return Figure(
+        "published",
+        {ANY: f"Against {count} published points the median error is {error:.0%}; {below} of them are foretold low"},
+        "The model's figure over the published one, for figures that the model was not fitted to: at 1 it is right. "
+        "The points are not independent: costs follow from times. The axis is logarithmic.",
+        published.beside(records, "Model over published (log)", "{:.2f} times".format, reference=1),
+        Table("", ["figure", "published", "model", "error", "source"], lines),
+    )
+
+
+def _bound(one: Outcome) -> str:
+    if one.low is not None and one.high is not None:
+        return f"{one.low:g} to {one.high:g} {one.unit}"
+    return f"over {one.low:g} {one.unit}" if one.low is not None else f"under {one.high:g} {one.unit}"
