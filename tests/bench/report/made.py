@@ -10,7 +10,7 @@ from bench.rows import Billed, Data, Failure, Row, Task, Workers
 from bench.scaling import Step, areas, times
 from bench.scaling_rows import SERIES
 
-CLOCK = [datetime(2026, 11, 20, 9, 0, tzinfo=UTC)]  # of the next row
+CLOCK = [datetime(2026, 11, 19, 9, 0, tzinfo=UTC)]  # of the next row
 LOAD_S = {"ray": (6.0, 1.6), "dask": (3.0, 0.7), "lithops": (1.5, 0.1)}
 """Seconds to the first worker, and for each doubling."""
 BOUNDS = (1, 4)

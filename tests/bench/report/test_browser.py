@@ -15,7 +15,7 @@ MARKS = "f => f.querySelectorAll('svg .role-mark path').length"
 WITHIN = """[...document.querySelectorAll('.page:not([hidden]) .chart:not([hidden]) svg')].every(svg =>
   svg.width.baseVal.value <= svg.parentElement.getBoundingClientRect().width + 1)"""
 PAGES = ("ingest", "palette", "sort", "startup", "scaling", "cost", "break-even", "estimate", "comparison", "evidence")
-CHARTS = {"ingest": 7, "palette": 9, "sort": 8, "startup": 4, "scaling": 2, "cost": 1, "break-even": 3, "estimate": 1}
+CHARTS = {"ingest": 7, "palette": 7, "sort": 7, "startup": 4, "scaling": 2, "cost": 1, "break-even": 3, "estimate": 1}
 
 pytestmark = [
     pytest.mark.browser,
