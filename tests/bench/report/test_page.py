@@ -3,15 +3,13 @@
 import re
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 
 from bench.report.__main__ import main
-from bench.report.charts.style import ENGINES
 from bench.report.data import Loaded, Report, report
 from bench.report.pages import workload
 from bench.report.parts import LATEST, Refs
-from bench.report.render import FOLDER, pages, render
+from bench.report.render import pages, render
 
 
 def test_the_file_needs_nothing_else(html: str) -> None:
@@ -65,27 +63,6 @@ def test_published_values_are_marked_with_their_source(found: Report) -> None:
     published = [line.cells for line in figure.table.lines if line.cells[1] == "published"]
     assert len(published) == 3
     assert all("section 4.2.4" in str(cells[-1]) for cells in published)
-
-
-def _colours(theme: int) -> dict[str, tuple[float, ...]]:
-    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", (FOLDER / "style.css").read_text())
-    return {name: tuple(int(pair[theme][i : i + 2], 16) / 255 for i in (1, 3, 5)) for name, *pair in found}
-
-
-def _luminance(colour: tuple[float, ...]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize("ground", ["paper", "card"])
-def test_contrast_is_enough(theme: int, ground: str) -> None:
-    """WCAG 2: 3:1 for marks, 4.5:1 for text."""
-    colours = _colours(theme)
-    wanted = {name.replace("+", "-"): 3.0 for name in ENGINES} | {"ink": 4.5, "muted": 4.5, "accent": 4.5}
-    for name, least in wanted.items():
-        low, high = sorted((_luminance(colours[name]), _luminance(colours[ground])))
-        assert (high + 0.05) / (low + 0.05) >= least, name
 
 
 def test_command_writes_the_file_and_reports(results: Path, tmp_path: Path) -> None:
