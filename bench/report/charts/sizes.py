@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from bench.report.charts import style
-from bench.report.data import Measured, without
+from bench.report.data import BASELINES, Measured, without
 from catalog.published import Published
 
 MORE, LESS = "published: over", "published: under"
@@ -24,7 +24,7 @@ def time_by_size(field: Sequence[Measured], unit: str, published: Sequence[Publi
             "seconds": m.estimate.median,
             "low": m.estimate.low if m.estimate.low is not None else m.estimate.median,
             "high": m.estimate.high if m.estimate.high is not None else m.estimate.median,
-            "line": f"{m.variant}, {m.group.condition}, {m.group.stack}, {files(m)}",
+            "line": f"{name(m)}, {m.group.condition}, {m.group.stack}, {files(m)}",
             "sign": files(m),
         }
         for m in field
@@ -121,6 +121,11 @@ def _bounds(published: Sequence[Published]) -> list[dict[str, Any]]:
         for one in published
         if one.data_gb
     ]
+
+
+def name(m: Measured) -> str:
+    """With its reader at every size: a variant's own name tells it only where readers are compared."""
+    return m.group.label if m.engine in BASELINES or m.group.reader == "-" else f"{m.group.label} · {m.group.reader}"
 
 
 def files(m: Measured) -> str:

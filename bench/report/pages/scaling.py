@@ -57,20 +57,20 @@ def _answers(warm: Sequence[Measured]) -> list[Answers]:
         ranked = rivals([m for m in own if m.group.dataset == largest.group.dataset])
         best = ranked[0]
         heading = f"{name.capitalize()}: the largest work, {largest.group.dataset}, warm"
-        fast = Answer("Which was fastest?", best.variant, f"{with_interval(best.estimate)}, {best.rate}", best.refs,
+        fast = Answer("Which was fastest?", sizes.name(best), f"{with_interval(best.estimate)}, {best.rate}", best.refs,
                       best.engine)  # fmt: skip
         answers = [fast]
         if len(ranked) > 1:
             refs = [*best.refs, *ranked[1].refs]
             lead = f"{ranked[1].estimate.median / best.estimate.median - 1:.0%} ahead"
-            answers.append(Answer("By how much?", lead, f"{ranked[1].variant} is next with "
+            answers.append(Answer("By how much?", lead, f"{sizes.name(ranked[1])} is next with "
                                   f"{seconds(ranked[1].estimate.median)}", refs))  # fmt: skip
             answers.append(Answer("How sure?", *sureness(best.samples, ranked[1].samples), refs))
-        slopes = {m.variant: slope for m in ranked if (slope := _slope(m, own)) is not None}
+        slopes = {sizes.name(m): slope for m in ranked if (slope := _slope(m, own)) is not None}
         if slopes:
             least = min(slopes, key=lambda variant: slopes[variant])
             detail = f"time grows as size to the power of {slopes[least]:.2f}; 1 is in proportion"
-            engine = next(m.engine for m in ranked if m.variant == least)
+            engine = next(m.engine for m in ranked if sizes.name(m) == least)
             answers.append(Answer("Which scales best?", least, detail, [], engine))
         said.append(Answers(ANY, "warm", heading, answers))
     return said
@@ -78,7 +78,7 @@ def _answers(warm: Sequence[Measured]) -> list[Answers]:
 
 def _slope(of: Measured, own: Sequence[Measured]) -> float | None:
     """Exponent between the smallest and the largest size of one variant on one stack, None for a single size."""
-    mine = sorted((m for m in own if m.variant == of.variant and m.group.stack == of.group.stack),
+    mine = sorted((m for m in own if sizes.name(m) == sizes.name(of) and m.group.stack == of.group.stack),
                   key=lambda m: m.size or (0, ""))  # fmt: skip
     if not mine or not mine[0].size or not mine[-1].size or mine[0].size[0] == mine[-1].size[0]:
         return None
@@ -91,7 +91,7 @@ def _by_size(field: Sequence[Measured], workload: str) -> Figure:
     theirs = study.select("data_ingestion", "read_time") if workload == "ingest" else []
     shown = _latest(field)
     lines = [
-        Line([m.variant, m.group.condition, m.group.dataset, number(m.estimate.median), number(m.estimate.low),
+        Line([sizes.name(m), m.group.condition, m.group.dataset, number(m.estimate.median), number(m.estimate.low),
               number(m.estimate.high), m.rate, Refs(m.refs)], sizes.tags(m))
         for m in sorted(shown, key=lambda m: m.size or (0, ""))
     ] + [Line([one.engine.replace("+", ", "), one.condition, f"{one.data_gb:g} GB, {one.workers} workers",
@@ -114,9 +114,9 @@ def _size_title(field: Sequence[Measured], workload: str) -> str:
     unit = warm[0].size[1] if warm[0].size else ""
     at_least = [rivals([m for m in warm if m.size and m.size[0] == size])[0] for size in (some[0], some[-1])]
     first, last = at_least
-    if first.variant == last.variant:
-        return f"{name}: {first.variant} is fastest at {some[0]:.3g} and at {some[-1]:.3g} {unit}"
-    return f"{name}: {first.variant} is fastest at {some[0]:.3g} {unit}, {last.variant} at {some[-1]:.3g}"
+    if sizes.name(first) == sizes.name(last):
+        return f"{name}: {sizes.name(first)} is fastest at {some[0]:.3g} and at {some[-1]:.3g} {unit}"
+    return f"{name}: {sizes.name(first)} is fastest at {some[0]:.3g} {unit}, {sizes.name(last)} at {some[-1]:.3g}"
 
 
 def _against(warm: Sequence[Measured], reference: str) -> Figure:
@@ -133,11 +133,11 @@ def _against(warm: Sequence[Measured], reference: str) -> Figure:
             continue
         found = stats.compare(base.samples, m.samples)
         low, high = (found.low, found.high) if found.low is not None else (found.ratio, found.ratio)
-        ratios.setdefault(m.variant, []).append(found.ratio)
-        line = f"{m.variant}, {m.group.workload}, {sizes.files(m)}"
+        ratios.setdefault(sizes.name(m), []).append(found.ratio)
+        line = f"{sizes.name(m)}, {m.group.workload}, {sizes.files(m)}"
         records.append({**sizes.tags(m), "colour": colour(m.engine), "line": line,
                         "size": m.size[0], "ratio": found.ratio, "low": low, "high": high})  # fmt: skip
-        cells = [m.variant, m.group.dataset, number(m.estimate.median), number(base.estimate.median)]
+        cells = [sizes.name(m), m.group.dataset, number(m.estimate.median), number(base.estimate.median)]
         interval = f"{found.low:.2f} to {found.high:.2f}" if found.low is not None else "-"
         lines.append(Line([*cells, f"{found.ratio:.2f}", interval, Refs([*m.refs, *base.refs])], sizes.tags(m)))
     below = [variant for variant, found in ratios.items() if max(found) < 1]

@@ -18,8 +18,8 @@ TODAY = date(2026, 11, 21)
 
 def table(found: Report, title: str, today: date = TODAY) -> Table:
     page = costs.page(found, today)
-    behind = [figure.table for figure in page.figures if title == figure.key]
-    return next(one for one in (*behind, *page.tables) if title in (one.title, "spent"))
+    behind = {figure.key: figure.table for figure in page.figures} | {one.title: one for one in page.tables}
+    return behind[title]
 
 
 def changed(found: Report, **fields: object) -> Report:
