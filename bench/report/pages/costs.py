@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from bench.costs import Prices, Spending, spending, worker_of
+from bench.costs import Prices, Spending, Unpriced, ledger, worker_of
 from bench.report.charts import cost
 from bench.report.charts.style import colour, in_order
 from bench.report.data import Report, Sourced
 from bench.report.findings import Answer, dollars
 from bench.report.parts import ALL, LATEST, Answers, Figure, Filters, Line, Page, Refs, Table
 from catalog.prices import Price, PriceError, price_sets, warnings
-from plan.billing import ClockBackwards
 from plan.cost import prices_of
 
 PARTS = {"startup": "start-up", "run": "runs", "idle": "idle", "teardown": "teardown"}
@@ -81,16 +80,13 @@ def _spent(found: Report) -> tuple[list[Spent], list[Line]]:
     for sourced in found.rows:
         groups[sourced.row.run_id, sourced.row.label].append(sourced)
     spent, broken = [], []
-    for (run, label), group in groups.items():
-        row = group[0].row
-        try:
-            (one,) = spending([s.row for s in group])
-        except (ClockBackwards, PriceError) as error:
-            broken.append(Line([run, label, str(error)]))
-            continue
-        if one.total:
+    for one in ledger(sourced.row for sourced in found.rows):
+        group = groups[one.run_id, one.label]
+        if isinstance(one, Unpriced):
+            broken.append(Line([one.run_id, one.label, str(one.error)]))
+        elif one.total:
             refs = [s.ref for s in group if s.row.metric in COSTED]
-            spent.append(Spent(one, f"{row.workload} on {row.stack}", refs, latest=True))
+            spent.append(Spent(one, f"{group[0].row.workload} on {one.stack}", refs, latest=True))
     newest = {(one.command, one.of.label): one.of.run_id for one in spent}
     return [
         Spent(one.of, one.command, one.refs, newest[one.command, one.of.label] == one.of.run_id) for one in spent
@@ -109,8 +105,9 @@ def _figure(spent: Sequence[Spent], parts: Mapping[str, list[Spent]]) -> Figure:
     return Figure(
         "spent",
         {key: _title(part) for key, part in parts.items()},
-        "Idle is what a cluster costs while nothing of its own runs, the turns of other engines included. Open: no "
-        "teardown row, so it may still grow. Stacks on local have no bill: their amounts are modelled.",
+        "Idle is what a cluster costs while nothing runs on it. Engines that share a cluster pay for its start, idle "
+        "time and end once; one that stays up between commands has these in a line of its own, from when it went "
+        "down. Open: no teardown row, so it may still grow. Stacks on local have no bill: their amounts are modelled.",
         cost.spent(records, list(PARTS.values())),
         Table(
             "",
