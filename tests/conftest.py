@@ -22,6 +22,7 @@ SHARED = ("dev_stack", "cloud")
 os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (`-n`): tests that share something slow to make stay in one, others of a file together."""
     for item in items:
