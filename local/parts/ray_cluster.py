@@ -23,7 +23,7 @@ ENVIRONMENT = {
     # listens on all interfaces (ray 2.60, services.resolve_ip_for_localhost).
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # 15 by default: on a machine that does anything else, Ray's workers would get a thirtieth of what other engines' get.
+    # 15 by default: beside anything else that works, Ray's workers would get a thirtieth of what other engines' get.
     "RAY_worker_niceness": "0",
     # Ray's processes retitle themselves and would overwrite the environment by which the supervisor knows them.
     "SPT_NOENV": "1",
