@@ -14,21 +14,9 @@ from plan.outputs import Outputs
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-SHARED = ("dev_stack", "cloud")
-"""Fixtures of the session that take many seconds: the embedded stack, and AWS's answers with an engine."""
-
 # Tools that come in pinned wheels (rclone, moto_server) are found as a user of an activated environment finds them:
 # `make test` calls the environment's Python without activating it.
 os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n`): tests that share something slow to make stay in one, others of a file together."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = next((name for name in SHARED if name in fixtures), str(item.path))
-        item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session")
