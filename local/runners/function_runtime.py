@@ -66,7 +66,7 @@ def main() -> None:
 def _received(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """A request: its length, then JSON; standard input, output and error come along."""
     head, streams, _, _ = socket.recv_fds(connection, 4, 3)
-    (length,) = struct.unpack("!i", head)
+    (length,) = struct.unpack("!i", head or _gone())
     text = b""
     while len(text) < length:
         text += connection.recv(length - len(text)) or _gone()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_a_caller_that_is_killed_takes_its_job_along(python: str, tmp_path: Path
         running = psutil.Process(int(caller.stdout.readline()))
         os.killpg(caller.pid, signal.SIGKILL)
         running.wait(5)
+
+
+def test_a_caller_that_goes_before_it_has_asked_does_not_end_the_runtime(python: str, tmp_path: Path) -> None:
+    """Ctrl-C may come between the connection and the request."""
+    job = script(tmp_path, "import psutil; print(psutil.Process().parent().ppid())")
+    runtime = subprocess.run([python, job], capture_output=True, text=True, check=True).stdout
+    (address,) = {c.laddr for c in psutil.Process(int(runtime)).net_connections("unix") if c.laddr}
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(address)
+    assert subprocess.run([python, job], capture_output=True, text=True, check=True).stdout == runtime
 
 
 def test_a_job_that_is_killed_is_told_so(python: str, tmp_path: Path) -> None:
