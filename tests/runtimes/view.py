@@ -10,14 +10,14 @@ from pathlib import Path
 _ENTER = """
 set -eu
 mount -t tmpfs tmpfs "$VIEW"
-mkdir "$VIEW/upper" "$VIEW/work" "$VIEW/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$VIEW/upper,workdir=$VIEW/work" "$VIEW/root"
-mount -t proc proc "$VIEW/root/proc"
-for folder in dev "${SHARED[@]}"; do mkdir -p "$VIEW/root/$folder"; mount --rbind "/$folder" "$VIEW/root/$folder"; done
-for file in passwd group; do cp "/usr/share/base-passwd/$file.master" "$VIEW/root/etc/$file"; done
-rm -f "$VIEW"/root/etc/{shadow,gshadow,subuid,subgid}
-chmod 755 "$VIEW/root/root" # this Python may lie there, and others than root have to reach it
-exec chroot "$VIEW/root" bash -c "$SCRIPT"
+mkdir "$VIEW/upper" "$VIEW/work" "$VIEW/tree"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$VIEW/upper,workdir=$VIEW/work" "$VIEW/tree"
+mount -t proc proc "$VIEW/tree/proc"
+for folder in dev "${SHARED[@]}"; do mkdir -p "$VIEW/tree/$folder"; mount --rbind "/$folder" "$VIEW/tree/$folder"; done
+for file in passwd group; do cp "/usr/share/base-passwd/$file.master" "$VIEW/tree/etc/$file"; done
+rm -f "$VIEW"/tree/etc/{shadow,gshadow,subuid,subgid}
+chmod 755 "$VIEW/tree$HOME" # this Python may lie there, and others than root have to reach it
+exec chroot "$VIEW/tree" bash -c "$SCRIPT"
 """
 
 
