@@ -30,7 +30,7 @@ bench: $(READY)  ## the main job on every engine of the embedded stack: up, data
 	$(RUN) workloads/ingest.py --stack $(STACK) && down && $(RUN) -m bench.report
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
-	@$(RUN) -m pytest -m "not slow_engine and not slow"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow_engine and not slow"
 test-slow: $(READY)  ## the tests of scaling and sorting clusters and of the images' steps, twenty minutes
 	@$(RUN) -m pytest -m slow
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks

@@ -33,13 +33,7 @@ class RaySession:
     ):
         self.platform, self._address, self._code = platform, address, code
         self._vcpu, self._scaler = worker_vcpu, scaler
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        if token_at:
-            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token_at)
-        if address.startswith(("127.", "localhost")):
-            # Else Ray's driver replaces a loopback address by the machine's, where nothing listens (services.py,
-            # resolve_ip_for_localhost). The variable's name is of the systems for which Ray does so by itself.
-            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        _configure(address, token_at)
         self._connect()
         if ready:
             try:
@@ -107,3 +101,22 @@ class RaySession:
         import ray
 
         ray.shutdown()
+
+
+def _configure(address: str, token_at: str | None) -> None:
+    """Set what Ray's driver is to know. It reads its environment at import, which the caller may have done already."""
+    from ray._private import ray_constants
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Attempts to reach the head, 41 s each; by default 20, and one that is gone is told after 14 minutes.
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+    if token_at:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=token_at)
+        Config.initialize(b'{"AUTH_MODE": "token"}')
+        AuthenticationTokenLoader.instance().reset_cache()  # of another stack's
+    if address.startswith(("127.", "localhost")):
+        # Else Ray's driver replaces a loopback address by the machine's, where nothing listens (services.py,
+        # resolve_ip_for_localhost). The variable's name is of the systems for which Ray does so by itself.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        ray_constants.ENABLE_RAY_CLUSTER = False

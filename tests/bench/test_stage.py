@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -53,6 +55,21 @@ def work(item: Any) -> Any:
     if item == "endpoint":
         raise ConnectionError("for now")
     return np.arange(item)
+
+
+def test_a_program_may_have_imported_ray_before(dev_stack: Outputs) -> None:
+    """Ray reads its environment at import: the token and the loopback address come later, with the session."""
+    program = """
+import ray
+from bench import stack
+from bench.engines import Sessions
+found = stack.outputs("dev")
+with Sessions(found, stack.access(found), {}) as sessions:
+    (session,) = sessions.of("ray")
+    print([done.result for done in session.stream(abs, [(-3,)])])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "[3]\n", done.stderr
 
 
 @pytest.mark.parametrize("engine", ["ray", "dask"])

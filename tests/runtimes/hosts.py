@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "runtimes/cluster"
@@ -48,6 +50,8 @@ class Site:
     secret: str
     head: str
     bucket: str = "working"
+    # Its addresses, 127.0.0.2 and up, are the machine's, and its ports those of AWS: one site at a time.
+    alone: FileLock = field(default_factory=lambda: FileLock(Path(tempfile.gettempdir(), "breakeven-test-site.lock")))
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     servers: list[http.server.ThreadingHTTPServer] = field(default_factory=list)
 
@@ -118,6 +122,7 @@ class Site:
             process.wait(timeout=20)
         for server in self.servers:
             server.shutdown()
+        self.alone.release()
 
 
 def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
@@ -145,4 +150,6 @@ def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
     for reservation in ec2_backends["123456789012"][REGION].reservations.values():
         for instance in reservation.instances:
             instance.nics[0].private_ip_address = head
-    return Site(endpoint, folder, "breakeven/test", head)
+    site = Site(endpoint, folder, "breakeven/test", head)
+    site.alone.acquire()
+    return site

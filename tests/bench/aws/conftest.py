@@ -1,11 +1,13 @@
 """AWS as moto answers it, on loopback, with a stack's groups, secrets and buckets behind it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import requests
 
 from plan.outputs import ClusterOutputs, Outputs
 
@@ -58,17 +60,26 @@ raise SystemExit(3)
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    """moto with the stack's parts, made once: its own reset takes seconds."""
+    """An endpoint with moto's answers."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    keys = {"endpoint_url": url, "aws_access_key_id": "t", "aws_secret_access_key": "t", "region_name": REGION}
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def _declared() -> None:
+    """The stack's parts, unless they are there. Moto is one in a process; other tests may have emptied it."""
+    scaling, secrets = boto3.client("autoscaling"), boto3.client("secretsmanager")
+    names = [str(group) for cluster in CLUSTERS.values() for group in (cluster.head_group, cluster.group)]
+    found = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    if {group["AutoScalingGroupName"] for group in found} == set(names):
+        return
+    requests.post(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset", timeout=10).raise_for_status()
     for bucket in BUCKETS:
-        boto3.client("s3", **keys).create_bucket(Bucket=bucket)
-    scaling, secrets = boto3.client("autoscaling", **keys), boto3.client("secretsmanager", **keys)
+        boto3.client("s3").create_bucket(Bucket=bucket)
     # One of the images that moto knows from the start.
     scaling.create_launch_configuration(LaunchConfigurationName="l", ImageId="ami-12c6146b", InstanceType="t3.micro")
     for cluster in CLUSTERS.values():
@@ -83,8 +94,6 @@ def endpoint() -> Iterator[str]:
             )
     secrets.create_secret(Name="breakeven/ray", SecretString='{"token": "t0ken"}')
     secrets.create_secret(Name="breakeven/dask", SecretString='{"ca": "a", "cert": "b", "key": "c"}')
-    yield url
-    server.stop()
 
 
 @pytest.fixture
@@ -97,6 +106,7 @@ def outputs(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outputs]
         "AWS_DEFAULT_REGION": REGION,
     }.items():
         monkeypatch.setenv(name, value)
+    _declared()
     yield Outputs(
         stack="bench-32",
         program="bench",

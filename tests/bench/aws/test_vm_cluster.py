@@ -53,7 +53,10 @@ def test_head_before_workers_and_down_in_reverse(
     cluster = dask(outputs, tmp_path / "s")
     address, secret = cluster.up()
     reservations = boto3.client("ec2").describe_instances(
-        Filters=[{"Name": "tag:aws:autoscaling:groupName", "Values": [HEAD]}]
+        Filters=[
+            {"Name": "tag:aws:autoscaling:groupName", "Values": [HEAD]},
+            {"Name": "instance-state-name", "Values": ["running"]},  # not those of earlier tests
+        ]
     )["Reservations"]
     assert address == f"tls://{reservations[0]['Instances'][0]['PrivateIpAddress']}:8786"
     assert secret == str(tmp_path / "s")
