@@ -28,7 +28,7 @@ from tasks.palette import checksum, extract, extract_all
 
 EMPTY_TASKS, EMPTY_BOUND_S = 1000, 3.0
 ENGINES, RATIO_BOUND = ("ray", "dask", "lithops"), 1.1
-IMAGES = 400
+IMAGES = 100  # some ten seconds on two cores
 
 
 class NotEqual(RuntimeError):
@@ -42,12 +42,12 @@ def empty_tasks(log: Log, repeats: int) -> list[Figure]:
         (session,) = log.sessions.of(engine)
         if engine == "lithops":
             chunk = -(-EMPTY_TASKS // session.fleet().workers)
-            (times,) = _turns([lambda s=session, n=chunk: _in_chunks(s, n)], repeats)  # type: ignore[misc]
+            (times,) = _turns(name, [lambda s=session, n=chunk: _in_chunks(s, n)], repeats)  # type: ignore[misc]
             _keep(log, engine, engine, "empty_tasks_s", times, tasks=EMPTY_TASKS, chunk=chunk)
             how = f"one call of {EMPTY_TASKS} tasks, {chunk} to a function; warm, median of {repeats}"
             found.append(Figure(name, engine, statistics.median(times), "s", EMPTY_BOUND_S, how))
             continue
-        ours, bare = _turns([lambda s=session: _by_session(s), BARE[engine]], repeats)  # type: ignore[misc]
+        ours, bare = _turns(f"{name}, {engine}", [lambda s=session: _by_session(s), BARE[engine]], repeats)  # type: ignore[misc]
         _keep(log, engine, engine, "empty_tasks_s", ours, tasks=EMPTY_TASKS, chunk=1)
         _keep(log, engine, f"bare {engine}", "empty_tasks_s", bare, tasks=EMPTY_TASKS, chunk=1)
         found.append(_ratio(name, engine, ours, bare, "the bare engine"))
@@ -72,6 +72,7 @@ def palette_fixed(log: Log, repeats: int, count: int = IMAGES) -> list[Figure]:
         chunk = -(-count // (4 * workers)) if engine == "lithops" else 1
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             ours, reference = _turns(
+                f"palettes, {engine}",
                 [
                     lambda s=session, n=chunk: _palettes(s, sessions.access, work, n, wanted),  # type: ignore[misc]
                     lambda p=pool: _pooled(p, sessions.access, work, wanted),  # type: ignore[misc]
@@ -90,7 +91,7 @@ def _keep(log: Log, engine: str, label: str, metric: str, times: Sequence[float]
         log.add(engine, label, metric, seconds, condition="warm", repeat=repeat, parameters=parameters)
 
 
-def _turns(works: Sequence[Callable[[], None]], repeats: int) -> list[list[float]]:
+def _turns(name: str, works: Sequence[Callable[[], None]], repeats: int) -> list[list[float]]:
     """Seconds of each work, warm: two untimed rounds first, then `repeats` rounds in which each has its turn."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(2 + repeats):
@@ -99,6 +100,7 @@ def _turns(works: Sequence[Callable[[], None]], repeats: int) -> list[list[float
             work()
             if turn >= 2:
                 held.append(time.perf_counter() - began)
+        click.echo(f"{name}: round {turn + 1}/{2 + repeats}", err=True)
     return times
 
 
