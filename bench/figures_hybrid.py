@@ -9,7 +9,7 @@ as missed.
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -96,7 +96,11 @@ def one_file(name: str) -> Iterator[Figure]:
     sort = [sys.executable, str(_SCRIPTS / "sort.py"), "--stack", name, "--reader", "native", "--no-cold"]
     sort += ["--data", "s3://data/store_sales/gb1-f1-s0", "--results", str(folder)]
     subprocess.run(sort, check=False)
-    new = set(folder.rglob("*.jsonl")) - before
+    yield from sorted_one_file(set(folder.rglob("*.jsonl")) - before)
+
+
+def sorted_one_file(new: Iterable[Path]) -> Iterator[Figure]:
+    """The figures of these rows."""
     found = [row for path in new for row in rows.read(path) if isinstance(row, Row)]
     times: dict[str, list[float]] = {}
     for row in found:
