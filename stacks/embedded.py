@@ -20,7 +20,7 @@ from infra.embedded.composition import outputs, parts
 from infra.embedded.resources import OUTPUTS_FILE, LocalPart, OutputsFile, StateFolder
 from plan.outputs import Outputs
 from plan.person import Person
-from plan.rules import check_settings
+from plan.rules import check_settings, must_pass
 from plan.settings import Settings, SettingsError, load
 
 ROOT = Path(os.environ.get("BREAKEVEN_ROOT") or Path(__file__).resolve().parents[1])
@@ -34,7 +34,7 @@ def state_dir(stack: str) -> Path:
 
 def program(settings: Settings, _person: Person | None = None) -> Mapping[str, Any]:
     """Declare the stack, which needs nothing of a person; returns `plan.outputs.Outputs` by its wire names."""
-    _refuse(settings)
+    must_pass(check_settings(settings, None))
     where = state_dir(settings.stack)
     folder = StateFolder(settings.stack, where)
     declared: dict[str, LocalPart] = {}
@@ -50,16 +50,11 @@ def _value(key: str) -> Any:
     return lambda document: json.loads(document)[key]
 
 
-def _refuse(settings: Settings) -> None:
-    if violations := check_settings(settings, None):
-        raise SettingsError("\n".join(violation.message for violation in violations))
-
-
 def _embedded(stack: str) -> Settings:
     settings = load(stack, ROOT)
     if settings.program != "embedded":
         raise SettingsError(f"stack {stack!r} is {settings.program}, not embedded: `pulumi up -s {stack}` brings it up")
-    _refuse(settings)
+    must_pass(check_settings(settings, None))
     return settings
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler
 from tasks.trace import Trace, called
 
 _TIMEOUT_S = 60
+# A wait looks at each task it is given. They start in about their order, so the first are the next to end.
+_WINDOW = 1000
 
 
 class DaskSession:
@@ -74,21 +77,22 @@ class DaskSession:
         return Fleet(len(workers), vcpu, min(held, default=0) if len(held) == len(workers) else None, hosts)
 
     def stream(self, function: Callable[..., Any], items: Sequence[Args]) -> Iterator[Done]:
-        from distributed import as_completed
+        from distributed import wait
 
         arguments = zip(*items, strict=True)
         futures = self.client.map(called, [function] * len(items), *arguments, pure=False)
-        index = {future.key: number for number, future in enumerate(futures)}
-        arriving, left = as_completed(futures), len(items)
-        while left:
-            # What has ended is fetched together: as_completed's own `with_results` asks once for each.
-            linger(left)
-            ended = arriving.next_batch()
+        running = {future: index for index, future in enumerate(futures)}
+        while running:
+            # What has ended is fetched together. Looking costs nothing, where as_completed keeps a coroutine for each.
+            linger(len(running))
+            ended = [future for future in running if future.done()]
+            if not ended:
+                wait(list(islice(running, _WINDOW)), return_when="FIRST_COMPLETED")
+                continue
             with self._memory_told():
                 results = self.client.gather(ended)
             for future, (result, *fields) in zip(ended, results, strict=True):
-                yield Done(index[future.key], result, Trace(*fields))
-            left -= len(ended)
+                yield Done(running.pop(future), result, Trace(*fields))
 
     def computed(self, collection: Any) -> Any:
         """The result of a Dask collection. Raises OutOfMemory, and what the work raised."""

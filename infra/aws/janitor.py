@@ -33,7 +33,8 @@ class Janitor(pulumi.ComponentResource):
     def __init__(self, name: str, args: JanitorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:Janitor", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        logs = aws.cloudwatch.LogGroup(name, retention_in_days=LOG_DAYS, opts=child)
+        # The group that Lambda writes to by itself: made here, before the function, so that it has an end of retention.
+        logs = aws.cloudwatch.LogGroup(name, name=f"/aws/lambda/{name}", retention_in_days=LOG_DAYS, opts=child)
         role = aws.iam.Role(name, assume_role_policy=assumed_by("lambda.amazonaws.com"), opts=child)
         expiring = {"Null": {"aws:ResourceTag/breakeven:expires-at": "false"}}
         groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/*"
@@ -46,14 +47,14 @@ class Janitor(pulumi.ComponentResource):
         ready = aws.iam.RolePolicy(name, role=role.id, policy=allowed, opts=child)
         function = aws.lambda_.Function(
             name,
+            name=name,
             runtime="python3.13",
             handler="janitor.handler",
             code=pulumi.AssetArchive({"janitor.py": pulumi.FileAsset(str(CODE))}),
             role=role.arn,
             timeout=120,
             memory_size=256,
-            logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=logs.name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready, logs]),
         )
         clock = aws.iam.Role(f"{name}-clock", assume_role_policy=assumed_by("scheduler.amazonaws.com"), opts=child)
         may_call = aws.iam.RolePolicy(
