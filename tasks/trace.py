@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pickle
 import resource
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _MIB = 2**20
+_SMALL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,17 @@ def called(function: Callable[..., Any], *args: Any) -> list[Any]:
     """As `traced`, flat and in plain types: what engines carry for small results costs them more than the call."""
     result, found = traced((function, args))
     return [result, *vars(found).values()]
+
+
+def packed(function: Callable[..., Any], *args: Any) -> bytes | list[Any]:
+    """As `called`, pickled where small: for each list Dask takes 0.7 ms that it does not take for bytes (measured)."""
+    told = called(function, *args)
+    apart: list[pickle.PickleBuffer] = []
+    try:
+        text = pickle.dumps(told, protocol=5, buffer_callback=apart.append)
+    except Exception:  # what only the engine's own pickling can carry
+        return told
+    return told if apart or len(text) > _SMALL_BYTES else text
 
 
 def trace(began_at: float) -> Trace:

@@ -1,5 +1,6 @@
 """A session on a Dask cluster. Code goes as an uploaded archive, which the scheduler gives to restarted workers too."""
 
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError, linger
-from tasks.trace import Trace, called
+from tasks.trace import Trace, packed
 
 _TIMEOUT_S = 60
 # A wait looks at each task it is given. They start in about their order, so the first are the next to end.
@@ -80,7 +81,7 @@ class DaskSession:
         from distributed import wait
 
         arguments = zip(*items, strict=True)
-        futures = self.client.map(called, [function] * len(items), *arguments, pure=False)
+        futures = self.client.map(packed, [function] * len(items), *arguments, pure=False)
         running = {future: index for index, future in enumerate(futures)}
         while running:
             # What has ended is fetched together. Looking costs nothing, where as_completed keeps a coroutine for each.
@@ -91,7 +92,8 @@ class DaskSession:
                 continue
             with self._memory_told():
                 results = self.client.gather(ended)
-            for future, (result, *fields) in zip(ended, results, strict=True):
+            for future, told in zip(ended, results, strict=True):
+                result, *fields = pickle.loads(told) if isinstance(told, bytes) else told  # noqa: S301  our own workers'
                 yield Done(running.pop(future), result, Trace(*fields))
 
     def computed(self, collection: Any) -> Any:
