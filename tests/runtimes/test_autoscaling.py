@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import psutil
 import pytest
 
 from infra.aws.kept_secret import dask_certificate, ray_token
-from tests.runtimes.hosts import REGION, Site, make_site
+from tests.runtimes.hosts import REGION, Site, kill_with_children, make_site
 
 HEAD = "127.0.0.2"
 AUTOSCALE = {
@@ -64,10 +63,7 @@ class Instances(threading.Thread):
     @staticmethod
     def _end(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
-            family = psutil.Process(process.pid)
-            for member in [*family.children(recursive=True), family]:
-                if member.is_running():
-                    member.kill()
+            kill_with_children(process.pid)
         process.wait(timeout=20)
 
 
@@ -107,15 +103,16 @@ def test_dask_grows_with_its_work_shrinks_after_and_loses_nothing(site: Site) ->
         with Client(f"tls://{HEAD}:8786", security=security, timeout=90) as client:
             client.wait_for_workers(1, timeout=120)
 
-            def slow(x: int) -> int:
+            def slow(x: int) -> tuple[int, float]:
                 time.sleep(3)
-                return x * x
+                return x * x, time.time()
 
             futures = client.map(slow, range(40))
             _until(instances, lambda: instances.most >= 2, 120, "growth")
-            assert client.gather(futures) == [x * x for x in range(40)]
-            del futures
+            before = client.gather(futures)
+            assert [square for square, _ in before] == [x * x for x in range(40)]
             _until(instances, lambda: instances.nodes() == 1, 120, "shrinking to the minimum")
+            assert client.gather(futures) == before, "a result went with its worker, and was made again"
     finally:
         instances.stopped.set()
         instances.join(30)
@@ -123,15 +120,16 @@ def test_dask_grows_with_its_work_shrinks_after_and_loses_nothing(site: Site) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("site", [ray_token], indirect=True)
-def test_ray_grows_with_its_work_and_shrinks_after(site: Site) -> None:
+def test_ray_grows_with_its_work_and_shrinks_around_a_task_that_still_runs(site: Site) -> None:
     head = site.boot("boot-ray-head.sh", {**site.host("i-head", HEAD), **AUTOSCALE})
     instances = Instances(site, "boot-ray-worker.sh")
     instances.start()
     job = (
         "import ray, time\n"
         f"ray.init('{HEAD}:6379', _node_ip_address='{HEAD}', log_to_driver=False)\n"
-        "slow = ray.remote(num_cpus=1)(lambda x: time.sleep(5) or x * x)\n"
-        "print(sum(ray.get([slow.remote(x) for x in range(20)])))\n"
+        "slow = ray.remote(num_cpus=1, max_retries=0)(lambda x, s: time.sleep(s) or x * x)\n"
+        "long = slow.remote(9, 90)\n"
+        "print(sum(ray.get([slow.remote(x, 5) for x in range(20)])), ray.get(long))\n"
     )
     try:
         _until(instances, lambda: head.poll() is not None or instances.nodes() >= 1, 150, "the minimum of one node")
@@ -139,12 +137,12 @@ def test_ray_grows_with_its_work_and_shrinks_after(site: Site) -> None:
         environment = {**site.host("driver", "127.0.0.1"), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         python = shutil.which("python", path=environment["PATH"])
         assert python is not None
-        done = subprocess.run(
-            [python, "-c", job], env=environment, capture_output=True, text=True, timeout=240, check=False
-        )
-        assert done.stdout.splitlines()[-1:] == ["2470"], done.stderr[-3000:]
-        assert instances.most >= 2
-        _until(instances, lambda: instances.nodes() == 1, 120, "shrinking to the minimum")
+        with subprocess.Popen([python, "-c", job], env=environment, stdout=-1, stderr=-1, text=True) as driver:
+            _until(instances, lambda: driver.poll() is not None or instances.most >= 2, 150, "growth")
+            _until(instances, lambda: driver.poll() is not None or instances.nodes() == 1, 150, "shrinking")
+            assert driver.poll() is None, "the long task outlasts the shrinking"
+            out, err = driver.communicate(timeout=120)
+        assert out.splitlines()[-1:] == ["2470 81"], err[-3000:]
     finally:
         instances.stopped.set()
         instances.join(30)

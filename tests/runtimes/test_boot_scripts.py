@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from infra.aws.kept_secret import dask_certificate, ray_token
-from tests.runtimes.hosts import ROOT, Site, make_site
+from tests.runtimes.hosts import ROOT, Site, kill_with_children, make_site
 
 HEAD, FIRST, SECOND = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 LOST_S = 10
@@ -122,6 +121,5 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
     unknown = run({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
     assert unknown.returncode != 0
     assert site.phases("i-2") == ["script", "secret", "head-found", "engine"]
-    for process in [*psutil.Process(head.pid).children(recursive=True), psutil.Process(head.pid)]:
-        process.kill()
+    kill_with_children(head.pid)
     eventually(lambda: all(w.poll() is not None for w in workers), LOST_S + 40, "the workers' end")

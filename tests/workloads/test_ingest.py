@@ -51,10 +51,12 @@ def data(dev_stack: Outputs, tmp_path_factory: pytest.TempPathFactory) -> str:
     return first.stdout.split(": ")[0]
 
 
-@pytest.mark.parametrize("reader", ["native", "ranges"])
-def test_every_engine_gives_the_true_answer_cold(data: str, reader: str, tmp_path: Path) -> None:
-    done = run("ingest.py", "--repeats", "0", "--reader", reader, "--data", data, cwd=tmp_path)
-    found = read(tmp_path)
+@pytest.mark.parametrize(
+    ("reader", "options"), [("native", ("--repeats", "0")), ("ranges", ("--no-cold", "--repeats", "1"))]
+)
+def test_every_engine_gives_the_true_answer(data: str, reader: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    done = run("ingest.py", *options, "--reader", reader, "--data", data, cwd=tmp_path)
+    found = [row for row in read(tmp_path) if row.condition in ("cold", "warm")]
     assert done.returncode == 0, done.stdout + done.stderr + str([r.failure for r in found])
     assert [row.label for row in found] == [name for name in NEEDS if name not in ON_REQUEST]
     assert {row.status for row in found} == {"ok"}
@@ -93,7 +95,7 @@ def test_a_bad_row_of_own_files_is_told_with_its_place_or_skipped_by_every_reade
     own = tmp_path / "own"
     own.mkdir()
     (own / "a.csv").write_text("x,price\n1,10.5\n2,1e17\n3,7.25\n")
-    options = ("--data", str(own), "--column", "price", "--above", "7.249", "--repeats", "0")
+    options = ("--data", str(own), "--column", "price", "--above", "7.249", "--no-cold", "--repeats", "1")
     told = run("ingest.py", *options, cwd=tmp_path)
     assert told.returncode == 1
     assert "a.csv: byte 15: wanted decimal128(18, 2)" in told.stderr
@@ -102,7 +104,7 @@ def test_a_bad_row_of_own_files_is_told_with_its_place_or_skipped_by_every_reade
     done = run("ingest.py", *options, "--bad-rows", "skip", "--engines", ",".join(engines), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 rows of the data skipped" in done.stdout
-    found = read(tmp_path)
+    found = [row for row in read(tmp_path) if row.condition == "warm"]
     assert [(row.label, row.status, row.parameters["bad_rows"]) for row in found] == [
         (name, "ok", 1) for name in engines
     ]
@@ -214,7 +216,8 @@ def test_an_endpoint_that_keeps_failing_is_tried_a_bounded_number_of_times(
     assert row.failure
     assert row.failure.kind == "endpoint"
     assert "failed 5 times, last with 503" in row.failure.message
-    assert 5 <= way.refused <= 40  # of each of at most three reads, as often as Dask tried the task
+    # Of each of at most three reads, as often as Dask tried the task; the first of five may be the one that broke off.
+    assert 4 <= way.refused <= 40
 
 
 @pytest.mark.parametrize("kind", ["object-gone", "object-changed"])
