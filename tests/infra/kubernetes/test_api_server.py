@@ -3,7 +3,8 @@ the operators run, what they make of it on simulated nodes.
 
 BREAKEVEN_TEST_KUBECONFIG names the kubeconfig of a server on loopback with the operators' definitions installed; what
 is applied goes again. BREAKEVEN_TEST_OPERATORS=1 says that KubeRay, the Dask operator, scheduler, controller manager
-and kwok run there, and that no other node is there.
+and kwok run there, that no other node is there, and that `dask-scheduler.test-k8s-50` is a name of this machine, where
+port 8787 answers 404: simulated pods run no scheduler, and the operator takes no worker away before one has answered.
 """
 
 import base64
@@ -72,13 +73,17 @@ def declared(stack: str) -> tuple[str, list[Body]]:
 @pytest.fixture(params=["k8s-32", "k8s-50", "k8s-autoscale"])
 def stack(request: pytest.FixtureRequest, kubectl: list[str]) -> Iterator[tuple[str, list[Body]]]:
     space, bodies = declared(request.param)
+    space += "-dry"  # its namespace alone is made, so that no operator has begun what goes at once
+    for body in bodies:
+        body["metadata"]["name" if body["kind"] == "Namespace" else "namespace"] = space
+    assert _apply(kubectl, bodies[:1]).returncode == 0
     yield space, bodies
     _gone(kubectl, space)
 
 
 def test_everything_is_accepted_strictly(kubectl: list[str], stack: tuple[str, list[Body]]) -> None:
     _, bodies = stack
-    done = _apply(kubectl, bodies)
+    done = _apply(kubectl, bodies, "--dry-run=server")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("serverside-applied") == len(bodies)
 
@@ -87,7 +92,7 @@ def test_a_misspelt_field_is_not(kubectl: list[str], stack: tuple[str, list[Body
     """The check itself: a server that is not asked strictly drops it with a warning."""
     _, bodies = stack
     bodies[-1]["spec"]["minimun"] = 3
-    done = _apply(kubectl, [bodies[0], bodies[-1]])
+    done = _apply(kubectl, bodies[-1:], "--dry-run=server")
     assert done.returncode != 0
     assert "minimun" in done.stderr
 
@@ -139,10 +144,10 @@ class Live:
         out = ClusterOutputs(engine=engine, platform="eks", nodes=50, slots_per_node=1, group=engine, limit_mib=4096)
         return PodCluster(out, self.space, self.api)
 
-    def placed(self) -> dict[str, int]:
-        """Pods by node, the daemons left out; those without a node under ''."""
+    def placed(self, named: str = "") -> dict[str, int]:
+        """Pods by node whose name has `named` in it, the daemons left out; those without a node under ''."""
         found: dict[str, int] = {}
-        for pod in self.get("pods")["items"]:
+        for pod in [pod for pod in self.get("pods")["items"] if named in pod["metadata"]["name"]]:
             node = pod["spec"].get("nodeName", "")
             found[node] = found.get(node, 0) + 1
         return found
@@ -196,7 +201,7 @@ def test_all_workers_are_placed_followed_and_timed(live: Live, engine: Engine) -
     cluster = live.cluster(engine)
     assert cluster.scale(50, deadline_s=WITHIN_S).complete
     _until(lambda: "" not in live.placed(), live)
-    assert max(live.placed().values()) <= 7
+    assert max(live.placed("worker").values()) <= 7
     assert sum(live.placed().values()) >= 53
     times = cluster.times()
     assert len({one.name for one in times}) == 50
@@ -274,7 +279,7 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _apply(kubectl: list[str], bodies: list[Body]) -> "subprocess.CompletedProcess[str]":
+def _apply(kubectl: list[str], bodies: list[Body], *options: str) -> "subprocess.CompletedProcess[str]":
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
-    command = [*kubectl, "apply", "--server-side", "--validate=strict", "-f", "-"]
+    command = [*kubectl, "apply", "--server-side", "--validate=strict", "-f", "-", *options]
     return subprocess.run(command, input=document, capture_output=True, text=True, check=False, timeout=120)
