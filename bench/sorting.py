@@ -128,8 +128,8 @@ def dask_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
         kept = rows[rows[query.column] > query.above / 10**query.decimals]
     # Else its sort reads everything twice, the first time for the quantiles.
     with spans.span("read"):
-        kept = _persisted(kept, opened[0].client)
-    return _sorted_by_dask(kept, opened[0].client, job, spans)
+        kept = opened[0].persisted(kept)
+    return _sorted_by_dask(kept, opened[0], job, spans)
 
 
 def ray_ranges(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
@@ -150,14 +150,13 @@ def dask_ranges(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     """Dask alone, reading by ranges."""
     from distributed import wait
 
-    client = opened[0].client
     with spans.span("plan"):
         pieces = _pieces(opened[0], job, functions=False)
         work = [_work(job, piece) for piece in pieces]
-        futures = client.map(sorting.read_kept_frame, work, pure=False)
+        futures = opened[0].client.map(sorting.read_kept_frame, work, pure=False)
     with spans.span("read"):
         wait(futures)
-    return _sorted_by_dask(_frame(futures, job), client, job, spans)
+    return _sorted_by_dask(_frame(futures, job), opened[0], job, spans)
 
 
 def ray_hybrid(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
@@ -171,13 +170,12 @@ def ray_hybrid(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
 
 def dask_hybrid(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     """Functions read by ranges and filter, Dask sorts."""
-    client = opened[0].client
     return _hybrid(
         sorting.read_kept_frame,
         opened,
         job,
         spans,
-        lambda found: _sorted_by_dask(_frame(found, job), client, job, spans),
+        lambda found: _sorted_by_dask(_frame(found, job), opened[0], job, spans),
     )
 
 
@@ -247,31 +245,19 @@ def _sorted_by_ray(rows: Any, job: Ingest, spans: Spans) -> Held:
     return Held(SortedAnswer(), [], check=check)
 
 
-def _sorted_by_dask(rows: Any, client: Any, job: Ingest, spans: Spans) -> Held:
+def _sorted_by_dask(rows: Any, dask: Any, job: Ingest, spans: Spans) -> Held:
     import pandas as pd
 
     query = job.data.query
     with spans.span("sort"):
         ordered = rows.sort_values(query.column, ascending=False)
-        held = _persisted(ordered.map_partitions(sorting.settle_frame, query, meta=ordered._meta), client)
+        held = dask.persisted(ordered.map_partitions(sorting.settle_frame, query, meta=ordered._meta))
 
     def check() -> list[SortedPart]:
         parts = held.map_partitions(sorting.digested_frame, query, meta=pd.Series([], dtype=object))
-        return [part for part in client.compute(parts).result() if part.answer.kept]
+        return [part for part in dask.computed(parts) if part.answer.kept]
 
     return Held(SortedAnswer(), [], check=check)
-
-
-def _persisted(frame: Any, client: Any) -> Any:
-    """Held by the workers. Raises what a task raised."""
-    from distributed import futures_of, wait
-
-    held = client.persist(frame)
-    wait(futures_of(held))
-    for future in futures_of(held):
-        if future.status == "error":
-            future.result()
-    return held
 
 
 def _frame(futures: list[Any], job: Ingest) -> Any:

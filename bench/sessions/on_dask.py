@@ -101,6 +101,18 @@ class DaskSession:
         with self._memory_told():
             return self.client.compute(collection).result()
 
+    def persisted(self, collection: Any) -> Any:
+        """A Dask collection, held by the workers. Raises OutOfMemory, and what the work raised."""
+        from distributed import futures_of, wait
+
+        held = self.client.persist(collection)
+        with self._memory_told():
+            wait(futures_of(held))
+            for future in futures_of(held):
+                if future.status == "error":
+                    future.result()
+        return held
+
     @contextmanager
     def _memory_told(self) -> Iterator[None]:
         """To the scheduler a worker that its nanny ended is lost like any other; the nanny's events say why."""

@@ -162,12 +162,13 @@ def test_nodes_of_ones_own_cluster_are_not_scaled(own: tuple[str, str], data: Pa
 
 
 @pytest.mark.slow
-def test_a_worker_short_of_memory_is_a_typed_row(worker_python: str, data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", ["ingest.py", "sort.py"])
+def test_a_worker_short_of_memory_is_a_typed_row(worker_python: str, data: Path, tmp_path: Path, script: str) -> None:
     """A native read holds its block in memory: more than this worker has, so its nanny ends it again and again."""
     (data / "large.csv").write_text("x,price\n" + "1,2.25\n" * 9_000_000)
     with dask(worker_python, tmp_path, "300MiB") as address:
         done = run(
-            "ingest.py",
+            script,
             ("dask", address),
             data,
             "--data",
