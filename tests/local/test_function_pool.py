@@ -92,3 +92,19 @@ def test_without_the_runtime_it_is_the_plain_interpreter(tmp_path: Path) -> None
     )
     local.down(state, drop_data=True)
     assert ran.stdout == "1\n"
+
+
+def test_a_job_has_its_own_profile_and_need_not_read_what_s3_is(python: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile own]\nregion = eu-central-1\n")
+    job = script(
+        tmp_path,
+        "import sys\n"
+        "opened = []\n"
+        "sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == 'open' else None)\n"
+        "import boto3\n"
+        "print(boto3.client('s3').meta.region_name, [path for path in opened if 'service-2' in path])\n",
+    )
+    own = {"AWS_PROFILE": "own", "AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_EC2_METADATA_DISABLED": "true"}
+    given = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | own
+    ran = subprocess.run([python, job], env=given, capture_output=True, text=True, check=False)
+    assert ran.stdout == "eu-central-1 []\n", ran.stderr
