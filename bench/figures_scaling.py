@@ -57,7 +57,7 @@ def empty_tasks(log: Log, repeats: int) -> list[Figure]:
 def palette_fixed(log: Log, repeats: int, count: int = IMAGES) -> list[Figure]:
     """Palettes on the workers there are, beside a process pool of as many, written by hand: an image to a task on both.
 
-    Functions take as many images each as make four calls to a worker, for each call is a new process here.
+    Functions take as many images each as make two calls to a worker, for each call is a new process here.
     """
     sessions, found = log.sessions, []
     if sessions.outputs.data_bucket is None:
@@ -69,7 +69,7 @@ def palette_fixed(log: Log, repeats: int, count: int = IMAGES) -> list[Figure]:
     for engine in [name for name in ENGINES if name in sessions.available()]:
         (session,) = sessions.of(engine)
         workers = session.fleet().workers
-        chunk = -(-count // (4 * workers)) if engine == "lithops" else 1
+        chunk = -(-count // (2 * workers)) if engine == "lithops" else 1
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             ours, reference = _turns(
                 f"palettes, {engine}",
