@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 # Tools that come in pinned wheels (rclone, moto_server) are found as a user of an activated environment finds them:
 # `make test` calls the environment's Python without activating it.
 os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would each program that a test starts and ends.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
