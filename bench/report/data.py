@@ -202,9 +202,10 @@ def data_words(row: Row) -> str:
         return "no data"
     if "images" in row.parameters:
         return f"{row.parameters['images']} images"
-    gb = row.data.size_bytes / GB
     files = "1 file" if row.data.files == 1 else f"{row.data.files} files"
-    return f"{gb:.3g} GB in {files}"
+    if row.data.size_bytes < GB / 1000:
+        return f"{row.data.size_bytes:,} bytes in {files}"
+    return f"{row.data.size_bytes / GB:.3g} GB in {files}"
 
 
 def usd_of(row: Row) -> tuple[Decimal, date] | None:
