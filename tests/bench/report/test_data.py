@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.data import Report, load, null_tests
+from bench.report.data import Report, data_words, load, null_tests
 from bench.rows import Row
 
 
@@ -39,6 +39,14 @@ def test_blank_lines_do_not_shift_references(tmp_path: Path, results: Path) -> N
     text = next(results.glob("*r1.jsonl")).read_text().splitlines()
     (tmp_path / "gaps.jsonl").write_text("\n".join([text[0], "", text[1]]))
     assert sorted(s.line for s in load([tmp_path]).rows) == [1, 3]
+
+
+@pytest.mark.parametrize(("size", "told"), [(2**30 * 2 // 5, "0.4 GB in 1 file"), (34, "34 bytes in 1 file")])
+def test_data_is_told_in_a_unit_of_its_size(found: Report, size: int, told: str) -> None:
+    row = next(s.row for s in found.rows if s.row.data)
+    assert row.data is not None
+    data = row.data.model_copy(update={"size_bytes": size, "files": 1})
+    assert data_words(row.model_copy(update={"data": data, "parameters": {}})) == told
 
 
 def test_only_the_latest_run_of_a_thing_is_latest(found: Report) -> None:
