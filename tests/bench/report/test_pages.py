@@ -117,6 +117,13 @@ def test_the_shaded_area_lies_between_wanted_and_ready(study: Report) -> None:
     assert any(record["from"] < record["to"] for record in shaded)
 
 
+def test_growth_measured_cold_alone_stands_beside_the_published() -> None:
+    cold = [row.model_copy(update={"condition": "cold"}) for row in made.palettes()]
+    table = figure(workload.page(_report(cold), "palette"), "published").table
+    ours = [line for line in table.lines if line.cells[1] == "ours"]
+    assert {str(line.cells[0]).split(":")[1].split(",")[0].strip() for line in ours} == {"ray", "dask"}
+
+
 def test_a_hybrid_is_called_faster_only_where_the_samples_carry_it(study: Report) -> None:
     page = workload.page(study, "sort")
     title = figure(page, "hybrid").titles["0.4 GB in 4 files, dev|latest|all"]
