@@ -14,6 +14,7 @@ import yaml
 
 from tests.engine.conftest import Engine
 from tests.engine.test_kubernetes_stacks import has_kubernetes
+from tests.infra.kubernetes.kubectl import apply, run, simulated_nodes
 
 # What a stack declares on its cluster; FAULT spoils it.
 PROGRAM = """
@@ -165,25 +166,29 @@ def test_a_finalizer_that_nobody_takes_off_ends_a_destroy_with_its_name(engine: 
     if given is None or os.environ.get("BREAKEVEN_TEST_OPERATORS") != "1":
         pytest.skip("no API server with operators: BREAKEVEN_TEST_KUBECONFIG and BREAKEVEN_TEST_OPERATORS say of none")
     cluster = _project(engine, tmp_path, Path(given).read_text())
+    kubectl, node = ["kubectl", "--kubeconfig", given], simulated_nodes("k8s-50")[:1]
 
     def held(finalizers: list[str] | None) -> None:
         patch = json.dumps({"metadata": {"finalizers": finalizers}})
-        command = ["kubectl", "--kubeconfig", given, "-n", "faults", "patch", "rayclusters.ray.io", "ray"]
-        subprocess.run([*command, "--type=merge", "-p", patch], check=True, capture_output=True, timeout=60)
+        run([*kubectl, "-n", "faults", "patch", "rayclusters.ray.io", "ray", "--type=merge", "-p", patch])
 
     destroy = ("destroy", "--yes", "--skip-preview")
     try:
+        assert apply(kubectl, node).returncode == 0
         code, text = cluster.run("up", "--yes", "--skip-preview", DELETE_TIMEOUT="15s")
         assert code == 0, text
         held(["breakeven.dev/nobody"])
-        began = time.monotonic()
-        code, text = cluster.run(*destroy)
-        assert code != 0
-        assert time.monotonic() - began < 120
-        assert "ray" in text
-        assert "breakeven.dev/nobody" in text
-        assert "kubernetes:helm.sh/v3:Release" in {r["type"] for r in cluster.state()}, "what it stands on went"
+        try:
+            began = time.monotonic()
+            code, text = cluster.run(*destroy)
+            assert code != 0
+            assert time.monotonic() - began < 120
+            assert "ray" in text
+            assert "breakeven.dev/nobody" in text
+            assert "kubernetes:helm.sh/v3:Release" in {r["type"] for r in cluster.state()}, "what it stands on went"
+        finally:
+            held(None)
     finally:
-        held(None)
         code, text = cluster.run(*destroy)
+        run([*kubectl, "delete", "node", node[0]["metadata"]["name"]])
     assert code == 0, text
