@@ -36,7 +36,7 @@ def simulated_nodes(stack: str) -> list[dict[str, Any]]:
 
 def gone(kubectl: list[str], space: str, *, wait: bool = False) -> None:
     """Delete a namespace; with `wait`, until nothing is left of it."""
-    options = ["--ignore-not-found", f"--wait={str(wait).lower()}", "--timeout=60s"]
+    options = ["--ignore-not-found", f"--wait={str(wait).lower()}", "--timeout=110s"]  # Dask's operator may rest for 60
     run([*kubectl, "delete", "namespace", space, *options])
 
 

@@ -29,6 +29,7 @@ from plan.outputs import KubernetesOutputs, Outputs
 from plan.settings import Engine
 from tests.infra.kubernetes.kubectl import apply, gone, run, simulated_nodes
 from tests.infra.kubernetes.live import BESIDE, IMAGE, WITHIN_S, DaskPods, Live, declared
+from tests.infra.kubernetes.ray_pods import RayPods
 
 SPACE = "test-live"
 ALL = ("k8s-32", "k8s-50", "k8s-autoscale")
@@ -164,6 +165,23 @@ def test_an_autoscaler_follows_the_work_and_loses_none(live: tuple[Live, DaskPod
     assert dask.lost == 0
     held.clear()
     assert cluster.scale(0, deadline_s=WITHIN_S).complete
+
+
+@of("k8s-autoscale")
+def test_rays_own_autoscaler_follows_the_work_and_loses_none(live: tuple[Live, DaskPods], tmp_path: Path) -> None:
+    """Seven tasks for four workers: three more come. Those that idle for a minute are named by Ray, and go."""
+    stack, _ = live
+    cluster = stack.cluster("ray")
+    with closing(RayPods(stack, tmp_path)) as ray:
+        assert cluster.scale(4, deadline_s=WITHIN_S).complete
+        work = ray.work(7, seconds=20)
+        stack.until(lambda: len(cluster.pods()) == 7)
+        assert work.wait(timeout=WITHIN_S) == 0
+        stack.until(lambda: len(cluster.pods()) == 4)
+        group = cluster.object()["spec"]["workerGroupSpecs"][0]
+        assert group["replicas"] == 4
+        assert group["scaleStrategy"]["workersToDelete"]
+        assert cluster.scale(0, deadline_s=WITHIN_S).complete
 
 
 @of("k8s-50")
