@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from plan.outputs import Outputs
@@ -19,6 +20,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 # Tools that come in pinned wheels (rclone, moto_server) are found as a user of an activated environment finds them:
 # `make test` calls the environment's Python without activating it.
 os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ["PATH"]))
+
+# A busy machine is no failure: no example is refused for the time it took.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Programs of stacks import a quarter of a million objects: with Python's thresholds, meant for less, a fifth of their
 # tests' time goes to garbage collection. This takes 20 MB more.

@@ -79,7 +79,7 @@ def test_large_but_unsure_is_unclear() -> None:
 
 
 @given(TIMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_sample_never_differs_from_itself(sample: list[float]) -> None:
     result = stats.compare(sample, sample)
     assert result.ratio == 1.0
@@ -87,7 +87,7 @@ def test_a_sample_never_differs_from_itself(sample: list[float]) -> None:
 
 
 @given(TIMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_interval_holds_the_median_and_stays_within_the_samples(sample: list[float]) -> None:
     result = stats.estimate(sample)
     assert result.low is not None

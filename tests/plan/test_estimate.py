@@ -91,7 +91,7 @@ def test_a_node_keeps_its_peak_network_only_for_the_burst(bench_128: Settings) -
     assert beyond.startswith("network of a node")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(min_value=0.1, max_value=1e5), st.floats(min_value=1, max_value=10), st.integers(2, 400))
 def test_more_data_takes_longer_and_more_workers_never_do(gb: float, factor: float, workers: int) -> None:
     values = parameters.Draws(parameters.read(), "dask", "ec2")

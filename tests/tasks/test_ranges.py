@@ -188,7 +188,7 @@ INNER = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), st.integers(1, 8), st.integers(0, 5), st.integers(1, 80), INNER)
 def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
     folder: Path, text: bytes, pieces: int, more: int, block: int, inner: dict[str, Any]
@@ -197,7 +197,7 @@ def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
         check(folder, [text], max(1, len(text) // pieces + more), block)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(files(st.one_of(VALUES, ODD_VALUES)), min_size=1, max_size=4), st.integers(1, 300), INNER)
 def test_any_cut_of_files_of_odd_numbers_gives_their_whole_answer(
     folder: Path, texts: list[bytes], cut: int, inner: dict[str, Any]
@@ -206,7 +206,7 @@ def test_any_cut_of_files_of_odd_numbers_gives_their_whole_answer(
         check(folder, texts, cut, 64)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(st.sampled_from('"",,\n\n\r12.x -'), max_size=40), st.integers(1, 30), st.integers(1, 40))
 @example('1,2\n"1,2\n3,4\n', 6, 5)
 def test_any_cut_of_any_bytes_gives_the_whole_files_answer(folder: Path, text: str, cut: int, block: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import store_sales
@@ -60,7 +60,6 @@ def rows(text: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.decode(), newline="")))
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(gb=st.floats(MB / 100, 500), files=st.integers(1, 500), seed=st.integers(0, 2**64))
 def test_a_plan_covers_its_rows_once_and_evenly(gb: float, files: int, seed: int) -> None:
     try:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, EndpointConnectionError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import manifest, store_sales, upload
@@ -94,7 +94,6 @@ def generate(place: Place, specs: list[FileSpec] = SPECS, query: Query = QUERY) 
     return finish(place.access, place.base, specs, query)
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 8))
 def test_cut_keeps_the_bytes_and_fills_every_part_but_the_last(blocks: list[bytes], part_bytes: int) -> None:
     parts = list(cut(blocks, part_bytes))

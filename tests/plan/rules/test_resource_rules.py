@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plan.rules import RESOURCE_RULES, UNKNOWN, Resource, check_resource, check_stack, plain
@@ -510,7 +510,6 @@ KEYS = st.sampled_from(
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
 
 
-@settings(deadline=None)  # the first example imports, and the machine may be busy
 @given(token=st.sampled_from(sorted({case[2] for case in CASES})), props=st.dictionaries(KEYS, ANYTHING, max_size=4))
 def test_no_shape_of_props_breaks_a_rule(token: str, props: dict[str, Any]) -> None:
     """A rule that raises in a transformation ends a deploy with a traceback in place of a reason."""
