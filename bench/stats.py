@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import bootstrap
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -137,6 +136,8 @@ def _ratio(base: np.ndarray, other: np.ndarray, axis: int = -1) -> Any:
 
 
 def _interval(samples: tuple[np.ndarray, ...], statistic: Any, seed: int) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
     with warnings.catch_warnings():
         # Equal samples give an interval of no width, which is what was measured; scipy warns of it.
         warnings.filterwarnings("ignore", message=".*[Dd]egenerate.*")

@@ -1,5 +1,7 @@
 """Guards: an estimate that needs a driver host, and a driver host that does not know what was spent."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,19 @@ def test_what_no_one_place_reaches_is_refused(
     assert done.exit_code == 1
     assert said in done.output
     assert not mixed
+
+
+@pytest.mark.parametrize("script", ["ingest", "palette", "sort", "startup", "generate"])
+def test_a_command_that_ends_at_once_does_not_wait_for_what_it_does_not_use(script: str) -> None:
+    """What is loaded is judged, not this machine's speed: each of these takes seconds."""
+    look = (
+        f"import runpy, sys; sys.argv = ['{script}.py', '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'ray', 'dask', 'distributed', 'lithops', 'scipy', 'pulumi', 'altair'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    folder = Path(__file__).parents[2] / "workloads"
+    done = subprocess.run([sys.executable, "-c", look], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
