@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,8 +105,9 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
         "print(sum(ray.get([ray.remote(lambda x: x * x).remote(x) for x in range(10)])))\n"
     )
 
-    def run(extra: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        environment = {**site.host(f"driver-{len(site.servers)}", "127.0.0.1"), "PYTHONUNBUFFERED": "1", **extra}
+    def run(name: str, extra: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        own = {"PYTHONUNBUFFERED": "1", "RAY_AUTH_MODE": "token"}
+        environment = {**site.host(name, "127.0.0.1"), **own, **extra}
         command = [str(Path(environment["PATH"].split(":")[0]) / "python"), "-c", job]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
 
@@ -115,10 +117,11 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
 
     eventually(answers, 90, "the head's answer")
     assert head.poll() is None, (site.folder / "i-head/boot.log").read_text()[-3000:]
-    known = run({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)})
+    with ThreadPoolExecutor() as both:  # the one refused tries again for 20 s
+        refused = both.submit(run, "stranger", {"RAY_AUTH_TOKEN": "0" * 64})
+        known, unknown = run("driver", {"RAY_AUTH_TOKEN_PATH": str(token)}), refused.result()
     said = "\n".join((site.folder / name / "boot.log").read_text()[-1500:] for name in ("i-1", "i-2"))
     assert known.stdout.splitlines()[-2:] == [str([FIRST, SECOND]), "285"], known.stderr[-1500:] + said
-    unknown = run({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
     assert unknown.returncode != 0
     assert site.phases("i-2") == ["script", "secret", "head-found", "engine"]
     kill_with_children(head.pid)
