@@ -155,7 +155,7 @@ def test_an_autoscaler_follows_the_work_and_loses_none(live: tuple[Live, DaskPod
     cluster, bounds = stack.cluster("dask"), stack.settings.clusters["dask"].autoscale
     assert bounds is not None
     assert cluster.scale(bounds.min_workers, deadline_s=WITHIN_S).complete
-    work = dask.client.map(time.sleep, [0.5] * 4000, pure=False)
+    work = dask.client.map(time.sleep, [5.0] * 2000, pure=False)  # for all of them, 200 s
     stack.until(lambda: dask.workers() == bounds.max_workers)
     held = dask.hold(bounds.max_workers)
     dask.client.cancel(work)
