@@ -190,5 +190,5 @@ def test_a_finalizer_that_nobody_takes_off_ends_a_destroy_with_its_name(engine: 
             held(None)
     finally:
         code, text = cluster.run(*destroy)
-        run([*kubectl, "delete", "node", node[0]["metadata"]["name"]])
+        run([*kubectl, "delete", "node", "--ignore-not-found", node[0]["metadata"]["name"]])
     assert code == 0, text

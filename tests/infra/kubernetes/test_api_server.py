@@ -86,7 +86,8 @@ def live(
     operators = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "test-operators"}}
     nodes = simulated_nodes(request.param)
     with ExitStack() as after:
-        after.callback(run, [*kubectl, "delete", "node", *(node["metadata"]["name"] for node in nodes)])
+        names = [node["metadata"]["name"] for node in nodes]
+        after.callback(run, [*kubectl, "delete", "node", "--ignore-not-found", *names])
         dask = after.enter_context(closing(DaskPods(kubectl, SPACE, found, folder)))
         for name in ("test-operators", SPACE):
             after.callback(gone, kubectl, name, wait=True)
