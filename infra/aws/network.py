@@ -31,8 +31,6 @@ TALKS: tuple[Talk, ...] = (
     Talk("driver", "ray", 10002, 19999, "a session's process answers and asks workers"),
     Talk("ray", "driver", 8076, 8079, "and the other way"),
     Talk("ray", "driver", 10002, 19999, "and the other way"),
-    Talk("driver", "ray", 8265, 8265, "a session submits jobs, with the token"),
-    Talk("driver", "ray", 10001, 10001, "a session is a Ray client, with the token"),
     Talk("dask", "dask", 8786, 8786, "workers join the scheduler"),
     Talk("dask", "dask", 9000, 9999, "the scheduler and other workers fetch results from workers"),
     Talk("driver", "dask", 8786, 8786, "a session is a Dask client, under TLS"),

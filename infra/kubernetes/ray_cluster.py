@@ -49,7 +49,6 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
         ports=[
             {"name": "gcs-server", "containerPort": 6379},
             {"name": "dashboard", "containerPort": 8265},
-            {"name": "client", "containerPort": 10001},
         ],
     )
     worker = container("ray-worker", spec.image, spec.size, {"RAY_USAGE_STATS_ENABLED": "0"})

@@ -16,7 +16,7 @@ fi
 stamp engine
 publish
 exec ray start "${autoscaling[@]}" --head --block --node-ip-address="$address" --port=6379 --num-cpus=0 \
-  --dashboard-host="$address" --dashboard-port=8265 --ray-client-server-port=10001 \
+  --dashboard-host="$address" --dashboard-port=8265 \
   --node-manager-port=8076 --object-manager-port=8077 --runtime-env-agent-port=8078 --dashboard-agent-listen-port=8079 \
   --min-worker-port=10002 --max-worker-port=19999 --disable-usage-stats \
   --system-config='{"idle_worker_killing_time_threshold_ms": 3600000}' # warm workers outlive other engines' turns
