@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import SESSION_MANAGER, assumed_by
+from infra.aws.role import bounded_role
 from plan.cost import VOLUME_GIB
 
 _POLICY = "arn:aws:iam::aws:policy"
@@ -78,7 +79,7 @@ class Eks(pulumi.ComponentResource):
 
     def _control_plane(self, name: str, args: EksArgs) -> aws.eks.Cluster:
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(f"{name}-control", assume_role_policy=assumed_by("eks.amazonaws.com"), opts=child)
+        role = bounded_role(f"{name}-control", assumed_by("eks.amazonaws.com"), child)
         allowed = aws.iam.RolePolicyAttachment(
             f"{name}-control", role=role.name, policy_arn=f"{_POLICY}/AmazonEKSClusterPolicy", opts=child
         )
@@ -127,7 +128,7 @@ class Eks(pulumi.ComponentResource):
         self, name: str, args: EksArgs, cluster: aws.eks.Cluster, plugins: Sequence[pulumi.Resource]
     ) -> aws.eks.NodeGroup:
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(f"{name}-nodes", assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=child)
+        role = bounded_role(f"{name}-nodes", assumed_by("ec2.amazonaws.com"), child)
         allowed = [
             aws.iam.RolePolicyAttachment(f"{name}-nodes-{what}", role=role.name, policy_arn=arn, opts=child)
             for what, arn in _NODE_POLICIES.items()

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.aws.expiry import to_zero
 from infra.aws.host_identity import allow, assumed_by, policy
+from infra.aws.role import bounded_role
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class EndNodesAtExpiry(pulumi.ComponentResource):
     def __init__(self, name: str, args: EndNodesAtExpiryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:EndNodesAtExpiry", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(name, assume_role_policy=assumed_by("scheduler.amazonaws.com"), opts=child)
+        role = bounded_role(name, assumed_by("scheduler.amazonaws.com"), child)
         ours = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": args.cluster}}
         groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/eks-*"
         allowed = policy(allow(["autoscaling:UpdateAutoScalingGroup"], [groups], ours))

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import allow, policy
+from infra.aws.role import bounded_role
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PodIdentity(pulumi.ComponentResource):
     def __init__(self, name: str, args: PodIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:PodIdentity", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(name, assume_role_policy=_assumed_by_pods(), opts=child)
+        role = bounded_role(name, _assumed_by_pods(), child)
         aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
         aws.eks.PodIdentityAssociation(
             name,

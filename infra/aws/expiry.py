@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import allow, assumed_by, policy
+from infra.aws.role import bounded_role
 
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -75,7 +76,7 @@ class EndAtExpiry(pulumi.ComponentResource):
     def __init__(self, name: str, args: EndAtExpiryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:EndAtExpiry", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(name, assume_role_policy=assumed_by("scheduler.amazonaws.com"), opts=child)
+        role = bounded_role(name, assumed_by("scheduler.amazonaws.com"), child)
         ours = {"StringEquals": {"aws:ResourceTag/breakeven:stack": args.stack}}
         groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/{args.stack}-*"
         instances = f"arn:aws:ec2:{args.region}:*:instance/*"

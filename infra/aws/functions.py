@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import allow, assumed_by, policy, read_bucket, write_bucket
+from infra.aws.role import bounded_role
 from infra.aws.user_data import RUNTIMES
 
 LOG_DAYS = 14
@@ -82,7 +83,7 @@ class LithopsFunctions(pulumi.ComponentResource):
         logs = aws.cloudwatch.LogGroup(
             name, name=called.apply(lambda known: f"/aws/lambda/{known}"), retention_in_days=LOG_DAYS, opts=child
         )
-        role = aws.iam.Role(name, assume_role_policy=assumed_by("lambda.amazonaws.com"), opts=child)
+        role = bounded_role(name, assumed_by("lambda.amazonaws.com"), child)
         statements = [
             allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
             *read_bucket(args.data_bucket),

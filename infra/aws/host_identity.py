@@ -8,6 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.role import bounded_role
+from plan.rules.identity import ROLE_PATH
+
 SESSION_MANAGER = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 
 
@@ -70,10 +73,10 @@ class HostIdentity(pulumi.ComponentResource):
     def __init__(self, name: str, args: HostIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:HostIdentity", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        role = aws.iam.Role(name, assume_role_policy=assumed_by("ec2.amazonaws.com"), opts=child)
+        role = bounded_role(name, assumed_by("ec2.amazonaws.com"), child)
         aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=SESSION_MANAGER, opts=child)
         aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
-        profile = aws.iam.InstanceProfile(name, role=role.name, opts=child)
+        profile = aws.iam.InstanceProfile(name, path=ROLE_PATH, role=role.name, opts=child)
         self.profile_arn = profile.arn
         self.role_arn = role.arn
         self.register_outputs({"profileArn": self.profile_arn, "roleArn": self.role_arn})

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import allow, assumed_by, policy
+from infra.aws.role import bounded_role
 
 CODE = Path(__file__).parents[2] / "ops" / "janitor.py"
 LOG_DAYS = 30
@@ -35,7 +36,7 @@ class Janitor(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         # The group that Lambda writes to by itself: made here, before the function, so that it has an end of retention.
         logs = aws.cloudwatch.LogGroup(name, name=f"/aws/lambda/{name}", retention_in_days=LOG_DAYS, opts=child)
-        role = aws.iam.Role(name, assume_role_policy=assumed_by("lambda.amazonaws.com"), opts=child)
+        role = bounded_role(name, assumed_by("lambda.amazonaws.com"), child)
         expiring = {"Null": {"aws:ResourceTag/breakeven:expires-at": "false"}}
         groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/*"
         allowed = policy(
@@ -56,7 +57,7 @@ class Janitor(pulumi.ComponentResource):
             memory_size=256,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[ready, logs]),
         )
-        clock = aws.iam.Role(f"{name}-clock", assume_role_policy=assumed_by("scheduler.amazonaws.com"), opts=child)
+        clock = bounded_role(f"{name}-clock", assumed_by("scheduler.amazonaws.com"), child)
         may_call = aws.iam.RolePolicy(
             f"{name}-clock", role=clock.id, policy=policy(allow(["lambda:InvokeFunction"], [function.arn])), opts=child
         )

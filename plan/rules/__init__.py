@@ -11,7 +11,7 @@ from plan.person import Person
 from plan.rules import bounds, workers
 from plan.rules.case import Case
 from plan.rules.compute import function_size, group_bounded, image_by_digest, instance_declared, metadata_v2
-from plan.rules.identity import least_privilege
+from plan.rules.identity import bounded_role, least_privilege
 from plan.rules.network import open_load_balancer, public_ingress
 from plan.rules.pods import pod_image_by_digest, pod_parity, pod_unprivileged, version_pinned
 from plan.rules.storage import private_buckets, results_protected
@@ -57,6 +57,7 @@ RESOURCE_RULES: tuple[Callable[[Resource, Settings], Iterator[Violation]], ...] 
     open_load_balancer,
     metadata_v2,
     least_privilege,
+    bounded_role,
     instance_declared,
     group_bounded,
     function_size,

@@ -9,6 +9,12 @@ from plan.rules.violation import Violation
 from plan.rules.wire import UNKNOWN, Resource, at, items
 from plan.settings import Settings
 
+BOUNDARY = "breakeven-boundary"
+"""The managed policy that caps every role (docs/permissions/boundary.json); an administrator makes it, once."""
+
+ROLE_PATH = "/breakeven/"
+"""Where every role and instance profile lives, so that a deployer's policy can name them without the stacks' names."""
+
 POLICIES = {
     "aws:iam/policy:Policy": "policy",
     "aws:iam/rolePolicy:RolePolicy": "policy",
@@ -60,6 +66,18 @@ def least_privilege(resource: Resource, settings: Settings) -> Iterator[Violatio
         for statement in items(parsed.get("Statement")):
             if isinstance(statement, Mapping) and statement.get("Effect") == "Allow":
                 yield from _statement(resource, statement)
+
+
+def bounded_role(resource: Resource, settings: Settings) -> Iterator[Violation]:
+    """A role carries the boundary and lives below the path, or the deployer's policy would refuse it halfway through a
+    deploy. The boundary's ARN holds the account, so it is judged once that is known."""
+    if resource.type != "aws:iam/role:Role":
+        return
+    found = resource.props.get("permissionsBoundary")
+    if found is not UNKNOWN and not str(found).endswith(f":policy/{BOUNDARY}"):
+        yield _unbounded(resource, f"the permissions boundary {found}", f"the policy {BOUNDARY}")
+    if resource.props.get("path") != ROLE_PATH:
+        yield _unbounded(resource, f"the path {resource.props.get('path', '/')}", ROLE_PATH)
 
 
 def documents(resource: Resource) -> list[Mapping[str, Any]]:
@@ -145,3 +163,7 @@ def _principals(statement: Mapping[str, Any]) -> list[Any]:
 
 def _refused(resource: Resource, found: str, wanted: str, fix: str) -> Violation:
     return Violation("least-privilege", str(resource), found, wanted, fix)
+
+
+def _unbounded(resource: Resource, found: str, wanted: str) -> Violation:
+    return Violation("bounded-role", str(resource), found, wanted, "make it with infra.aws.role.bounded_role")

@@ -59,7 +59,7 @@ class _Recorder(mocks.Mocks):
         answers: dict[str, dict[str, Any]] = {
             "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": {"locations": ["us-east-1b", "us-east-1a"]},
             "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b"]},
-            "aws:index/getCallerIdentity:getCallerIdentity": {"arn": ROLE},
+            "aws:index/getCallerIdentity:getCallerIdentity": {"arn": ROLE, "accountId": "123456789012"},
             "aws:iam/getSessionContext:getSessionContext": {"issuerArn": ROLE},
             "aws:ssm/getParameter:getParameter": {"value": "ami-0123456789abcdef0"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "x"},

@@ -40,6 +40,7 @@ SHA = "sha256:" + "a" * 64
 DIGEST = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@{SHA}"
 TAGGED = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster:current"
 TAGS = {"breakeven:owner": "a", "breakeven:stack": "t", "breakeven:expires-at": "2026-11-21T18:00:00Z"}
+BOUNDED = {"path": "/breakeven/", "permissionsBoundary": "arn:aws:iam::123456789012:policy/breakeven-boundary"}
 ALL_TAGGED = [{"resourceType": kind, "tags": TAGS} for kind in ("instance", "volume", "network-interface")]
 
 
@@ -252,6 +253,19 @@ CASES: list[tuple[str, str, str, dict[str, Any], bool]] = [
     ("least-privilege", "bench-32", ATTACHMENT, {"policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}, True),
     ("least-privilege", "bench-32", ATTACHMENT, {"policyArn": "arn:aws:iam::aws:policy/AmazonS3FullAccess"}, True),
     ("least-privilege", "bench-32", ATTACHMENT, {"policyArn": UNKNOWN}, False),
+    # a role carries the boundary, whose account may be unknown yet, and lives below the path
+    ("bounded-role", "bench-32", ROLE, BOUNDED, False),
+    ("bounded-role", "bench-32", ROLE, {**BOUNDED, "permissionsBoundary": UNKNOWN}, False),
+    ("bounded-role", "bench-32", ROLE, {"path": "/breakeven/"}, True),
+    ("bounded-role", "bench-32", ROLE, {**BOUNDED, "path": "/"}, True),
+    ("bounded-role", "bench-32", ROLE, {**BOUNDED, "path": UNKNOWN}, True),
+    (
+        "bounded-role",
+        "bench-32",
+        ROLE,
+        {**BOUNDED, "permissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"},
+        True,
+    ),
     # instance type known and declared
     ("instance-declared", "bench-32", TEMPLATE, {"instanceType": "m6i.large"}, False),
     ("instance-declared", "bench-32", TEMPLATE, {"instanceType": "m6i.16xlarge"}, True),
