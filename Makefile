@@ -40,7 +40,7 @@ up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
 down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
 	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA) && $(RUN) -m bench.teardown
 status: $(READY)  ## what runs, and where
-	@$(RUN) -m stacks.embedded status --stack $(STACK) || true
+	@$(RUN) -m stacks.embedded status --stack $(STACK)
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
 	@$(RUN) -m plan --stack $(STACK)
 estimate: $(READY)  ## time and cost before anything is deployed (STACK=bench-128 WORKLOAD=ingest GB=50)

@@ -20,6 +20,7 @@ from plan.estimate.parameters import Draws, Parameter, Parameters, write
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import MB_PER_GB, Work, straggle
 from plan.settings import Settings, load
+from plan.stack_option import StackName
 
 MB = 2**20
 TARGETS = {"ray": "ray", "dask": "dask", "lithops": "functions"}
@@ -139,7 +140,7 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
 
 @click.command(context_settings={"show_default": True})
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), required=True, help="A file of rows.")
-@click.option("--stack", default="dev", help="The stack that the rows are of.")
+@click.option("--stack", type=StackName(), default="dev", help="The stack that the rows are of.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the overlay, for plan.estimate --parameters.")
 @click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
 def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench import stats
 from bench.report.data import Loaded, Sourced, counts, group_of, load, overhead_of
+from plan.stack_option import StackName
 
 OVERHEAD = "harness overhead"
 
@@ -114,7 +115,7 @@ def _table(base: str, other: str, results: list[Compared]) -> Table:
 @click.argument("base")
 @click.argument("other")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="where commits' rows are")
-@click.option("--stack", help="only rows of this stack")
+@click.option("--stack", type=StackName(), help="only rows of this stack")
 @click.option("--min-size", default=stats.MIN_SIZE, show_default=True, help="least share that counts")
 @click.option("--fail-on-slower", is_flag=True, help="exit 1 if anything is slower, for checks that must stop")
 def main(base: str, other: str, *, results: Path, stack: str | None, min_size: float, fail_on_slower: bool) -> None:

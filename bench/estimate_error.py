@@ -18,6 +18,7 @@ from bench import machine, teardown
 from bench.forecast import stored
 from bench.rows import Row
 from bench.stack import ROOT
+from plan.stack_option import StackName
 
 AIM = 0.25
 
@@ -85,7 +86,9 @@ def _machine() -> str:
 
 
 @click.command(epilog="Example: python -m bench.estimate_error --gb 0.2 --write benchmarks/estimate.md")
-@click.option("--stack", default="dev", show_default=True, help="An embedded stack; it is brought up and down.")
+@click.option(
+    "--stack", type=StackName(), default="dev", show_default=True, help="An embedded stack; it is brought up and down."
+)
 @click.option("--gb", default=0.2, show_default=True, help="Data of ingest and sort, in 2**30 bytes.")
 @click.option("--count", default=200, show_default=True, help="Images of palette.")
 @click.option("--repeats", default=3, show_default=True, help="Warm samples per engine and round.")

@@ -20,6 +20,7 @@ from bench import rows
 from bench.rows import Row
 from bench.spans import own_share
 from bench.stats import compare, estimate
+from plan.stack_option import StackName
 
 REFERENCE, BEYOND = "arrow", "polars"
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -146,7 +147,7 @@ def _peak(row: Row, whose: str) -> int:
 
 
 @click.command(epilog='Example: python -m bench.figures --only "1 GB in 8 files"')
-@click.option("--stack", "name", default="dev", show_default=True, help="An embedded stack.")
+@click.option("--stack", "name", type=StackName(), default="dev", show_default=True, help="An embedded stack.")
 @click.option("--only", multiple=True, type=click.Choice([case.name for case in CASES]), help="One case; may repeat.")
 def main(name: str, only: tuple[str, ...]) -> None:
     """Measure the figures and write benchmarks/ingest.md, beside the rows it is made of."""

@@ -23,6 +23,7 @@ from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
 from bench.rows import Row
 from bench.scaling_rows import Log
+from plan.stack_option import StackName
 
 ITEMS, LARGE_BYTES, LARGE = 200, 100_000_000, 6
 _SCRIPTS = Path(__file__).parents[1] / "workloads"
@@ -161,7 +162,7 @@ def _wait(engine: str, reference: Any) -> None:
 
 
 @click.command(epilog="Example: python -m bench.figures_hybrid --only calls")
-@click.option("--stack", "name", default="dev", show_default=True, help="An embedded stack.")
+@click.option("--stack", "name", type=StackName(), default="dev", show_default=True, help="An embedded stack.")
 @click.option("--only", type=click.Choice(["calls", "sort"]), help="One part, printed and not written.")
 def main(name: str, only: str | None) -> None:
     """Measure the figures and write benchmarks/hybrid.md."""

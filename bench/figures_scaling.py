@@ -22,6 +22,7 @@ from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
 from bench.scaling_rows import Log
 from bench.sessions.session import Session
+from plan.stack_option import StackName
 from tasks.empty import empties, empty
 from tasks.objects import Access
 from tasks.palette import checksum, extract, extract_all
@@ -153,7 +154,7 @@ def _check(found: Any, wanted: Any) -> None:
 
 
 @click.command(epilog="Example: python -m bench.figures_scaling --only empty")
-@click.option("--stack", "name", default="dev", show_default=True, help="An embedded stack.")
+@click.option("--stack", "name", type=StackName(), default="dev", show_default=True, help="An embedded stack.")
 @click.option("--only", type=click.Choice(["empty", "palette"]), help="One of the two, printed and not written.")
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1), help="Timed rounds.")
 def main(name: str, only: str | None, repeats: int) -> None:

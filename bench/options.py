@@ -14,13 +14,16 @@ from bench.aws.mailbox import RESULTS
 from bench.sessions import kubernetes_job
 from bench.stack import ROOT
 from plan.outputs import Outputs
+from plan.stack_option import StackName
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 READERS = ("native", "ranges")
 
 _RUN = (
-    click.option("--stack", default="dev", show_default=True, help="The stack whose engines are used."),
+    click.option(
+        "--stack", type=StackName(), default="dev", show_default=True, help="The stack whose engines are used."
+    ),
     click.option(
         "--engines", help="Comma-separated; an engine may come twice, to compare it with itself. Default: all."
     ),

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from plan import settings
+from plan import settings, stack_file
 from plan.outputs import Outputs
 from tasks.objects import Access
 
-ROOT = Path(os.environ.get("BREAKEVEN_ROOT") or Path(__file__).resolve().parents[1])
-"""Where stack files and `.breakeven` lie: the checkout, unless the environment names another folder."""
+ROOT, state_dir = stack_file.ROOT, stack_file.state_dir
 
 
 class StackError(RuntimeError):
@@ -34,11 +33,6 @@ def outputs(stack: str, root: Path = ROOT) -> Outputs:
             )
         return _parse(path.read_text(), stack, str(path.relative_to(root)))
     return _parse(_pulumi_output(stack, root), stack, f"pulumi stack output -s {stack}")
-
-
-def state_dir(stack: str, root: Path = ROOT) -> Path:
-    """Where an embedded stack keeps its outputs."""
-    return root / ".breakeven" / stack
 
 
 def access(found: Outputs) -> Access:

@@ -18,6 +18,7 @@ from bench.costs import DOWN
 from bench.rows import Billed, Row, Workers, append
 from plan.settings import Settings, SettingsError, load
 from plan.sizing import sizes
+from plan.stack_file import STATE
 
 SUFFIX = ".ended.jsonl"
 """local/state.py: one line per part that ended, beside the state folder."""
@@ -30,7 +31,7 @@ def collect(results: Path, root: Path = stack.ROOT) -> list[Row]:
 
     Clusters that nothing was run on have one too: they were up, and cost.
     """
-    found, place = [], root / ".breakeven"
+    found, place = [], root / STATE
     for noted in place.glob(f"*{SUFFIX}"):
         noted.rename(noted.with_name(f"{noted.name}.{uuid.uuid4().hex[:6]}"))  # what ends now begins a new file
     for taken in sorted(place.glob(f"*{SUFFIX}.*"), key=lambda path: path.stat().st_mtime):

@@ -15,6 +15,7 @@ Beside the folder, so that it outlives it: <folder>.ended.jsonl, when each part 
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 VERSION = 1
+_TEMP_NAME = re.compile(r"breakeven-[0-9a-f]{8}")
 SOCKET_PATH_MAX = 107
 """Bytes of a Unix socket's path on Linux, less the final NUL: unix(7), sun_path."""
 
@@ -74,6 +76,12 @@ class Place:
             return Path(os.readlink(self.link))
         key = hashlib.sha256(f"{os.getuid()}:{self.root}".encode()).hexdigest()[:8]
         return Path(tempfile.gettempdir()).resolve() / f"breakeven-{key}"
+
+    @property
+    def temp_is_ours(self) -> bool:
+        """Whether `temp` is what `make` makes: what else the link may lead to is not ours to remove."""
+        made = _TEMP_NAME.fullmatch(self.temp.name) and self.temp.is_dir() and not self.temp.is_symlink()
+        return bool(made) and self.temp.stat().st_uid == os.getuid()
 
     @property
     def link(self) -> Path:

@@ -236,6 +236,10 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
 
     Needs no readable state: processes are found by their mark. A stack that is down, or never was up, is fine.
     """
+    if Path(state_dir).is_symlink():
+        raise state.StateError(
+            f"{state_dir} is a link: what it leads to is not this stack's to remove; remove the link"
+        )
     place = Place.of(state_dir)
     if not place.root.exists() and not place.temp.exists():
         return
@@ -252,7 +256,8 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
 
 
 def _remove_folders(place: Place, drop_data: bool) -> None:
-    shutil.rmtree(place.temp, ignore_errors=True)
+    if place.temp_is_ours:
+        shutil.rmtree(place.temp, ignore_errors=True)
     for folder in ("run", "secrets", "worker-env"):
         shutil.rmtree(place.root / folder, ignore_errors=True)
     for file in (place.root / "state.json", place.link):

@@ -8,10 +8,11 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.left import FINDERS, left
+from plan.stack_option import StackName
 
 
 @click.command(help=__doc__)
-@click.option("--stack", required=True, help="the stack that was destroyed")
+@click.option("--stack", type=StackName(), required=True, help="the stack that was destroyed")
 @click.option("--region", help="default: AWS_REGION or the profile's")
 def audit(stack: str, region: str | None) -> None:
     """Print what is left, by kind."""

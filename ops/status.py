@@ -17,6 +17,7 @@ from rich.table import Table
 
 from plan.cost import host_usd_per_h
 from plan.rules.tags import EXPIRY, OWNER, STACK
+from plan.stack_option import StackName
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
 
 
 @click.command(help=__doc__)
-@click.option("--stack", help="one stack only")
+@click.option("--stack", type=StackName(), help="one stack only")
 @click.option("--region", help="default: AWS_REGION or the profile's")
 def status(stack: str | None, region: str | None) -> None:
     """Print one line per group of hosts."""

@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 
 import click
-import yaml
 from rich.console import Console
 
+from plan import strict_yaml
 from plan.dry_run import dry_run, render
 from plan.person import Person, PersonError, person
 from plan.settings import SettingsError, load
+from plan.stack_option import StackName
 
 
 @click.command()
-@click.option("--stack", default="dev", show_default=True, help="Name of a Pulumi.<stack>.yaml in this folder.")
+@click.option(
+    "--stack", type=StackName(), default="dev", show_default=True, help="Name of a Pulumi.<stack>.yaml in this folder."
+)
 def main(stack: str) -> None:
     """Nodes, slots, workers, memory, CPU and cost of a stack, and what the rules say. Nothing is deployed."""
     root = Path.cwd()
@@ -29,7 +32,7 @@ def main(stack: str) -> None:
 
 
 def _person(path: Path) -> tuple[Person | None, str | None]:
-    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    config = strict_yaml.config(path)
     try:
         return person({key: str(value) for key, value in config.items()}, os.environ), None
     except PersonError as error:

@@ -3,15 +3,18 @@
 What belongs to a person (owner, client address, region, quota) is not here: see `plan.person`.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from plan import stack_file, strict_yaml
 from plan.model import Model
+from plan.problems import empty_keys, explain
+from plan.stack_file import LONGEST_CLUSTER, LONGEST_STACK, ROOT, checked, name_problem, path_of
+
+SettingsError = stack_file.SettingsError
 
 CONFIG_KEY = "breakeven:settings"
 
@@ -19,30 +22,38 @@ Engine = Literal["ray", "dask"]
 Platform = Literal["local", "ec2", "eks"]
 
 
-class SettingsError(ValueError):
-    """A stack's settings cannot be used; the message names stack, key, what was found and what to do."""
+RESERVED = ("functions", "cache", "driver", "kubernetes", "s3", "redis")
+"""Names of a stack's other parts, in prices, local state and AWS: no cluster may bear one."""
 
 
-class Worker(Model):
+class Setting(Model):
+    """A part of the settings. Strict: no text is read as a number and no `true` as 1; numbers are finite."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class Worker(Setting):
     """The declared worker, equal on every compared platform. The published rule is 4 GB per worker."""
 
-    memory_mib: int = Field(4096, ge=128)
-    vcpu: int = Field(1, ge=1, description="CPU slots one worker takes; a node offers one slot per vCPU")
+    memory_mib: int = Field(4096, ge=128, le=1_048_576)
+    vcpu: int = Field(1, ge=1, le=256, description="CPU slots one worker takes; a node offers one slot per vCPU")
     reason: str | None = Field(None, description="why this stack departs from 4096 MiB and 1 vCPU")
 
     @model_validator(mode="after")
     def _departure_has_a_reason(self) -> Self:
-        if (self.memory_mib, self.vcpu) != (4096, 1) and not self.reason:
+        if self.reason is not None and not self.reason.strip():
+            raise ValueError("reason is empty: say in a sentence why this stack departs from 4096 MiB and 1 vCPU")
+        if (self.memory_mib, self.vcpu) != (4096, 1) and self.reason is None:
             raise ValueError("a worker other than 4096 MiB and 1 vCPU needs `reason`: say why in a sentence")
         return self
 
 
-class Autoscale(Model):
+class Autoscale(Setting):
     """Bounds, in workers, within which the engine's own autoscaler moves a cluster."""
 
-    min_workers: int = Field(ge=0)
-    max_workers: int = Field(ge=1)
-    idle_timeout_s: int = Field(60, ge=1)
+    min_workers: int = Field(ge=0, le=10_000)
+    max_workers: int = Field(ge=1, le=10_000)
+    idle_timeout_s: int = Field(60, ge=1, le=86_400)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -51,39 +62,37 @@ class Autoscale(Model):
         return self
 
 
-class Cluster(Model):
+class Cluster(Setting):
     """One Ray or Dask cluster. On `local` and `ec2` workers come as nodes x slots; on `eks` as pods."""
 
     engine: Engine
     platform: Platform
     instance_type: str | None = Field(None, description="ec2: the type of every worker node")
     head_instance_type: str | None = Field(None, description="ec2: the head or scheduler; default the workers' type")
-    nodes: int | None = Field(None, ge=1, description="local, ec2: worker nodes that the session scales up to")
-    slots_per_node: int | None = Field(None, ge=1, description="workers per node; default one per vCPU of the type")
-    workers: int | None = Field(None, ge=1, description="eks: worker pods that the session scales up to")
-    limit_mib: int | None = Field(None, ge=128, description="held memory per worker; default derived by plan.sizing")
+    nodes: int | None = Field(None, ge=1, le=1000, description="local, ec2: worker nodes that the session scales up to")
+    slots_per_node: int | None = Field(
+        None, ge=1, le=256, description="local, ec2: workers per node; default one per vCPU of the type"
+    )
+    workers: int | None = Field(None, ge=1, le=10_000, description="eks: worker pods that the session scales up to")
+    limit_mib: int | None = Field(
+        None, ge=128, le=1_048_576, description="local, ec2: held memory per worker; default derived by plan.sizing"
+    )
     autoscale: Autoscale | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        wanted = {"local": ("nodes", "slots_per_node"), "ec2": ("instance_type", "nodes"), "eks": ("workers",)}
-        missing = [key for key in wanted[self.platform] if getattr(self, key) is None]
-        if missing:
-            names = [str(type(self).model_fields[key].alias) for key in missing]
-            raise ValueError(f"a cluster on {self.platform} needs {' and '.join(names)}")
-        if self.platform == "eks" and self.limit_mib is not None:
-            raise ValueError("limitMib is for local and ec2: a pod is held to the worker's own size")
+        _platform_keys(self, "a cluster", _CLUSTER_KEYS[self.platform])
         return self
 
 
-class Kubernetes(Model):
+class Kubernetes(Setting):
     """The EKS cluster that all `eks` clusters of the stack share: one managed node group."""
 
     version: str
     instance_type: str
-    nodes: int = Field(ge=1)
-    min_nodes: int | None = Field(None, ge=0, description="with maxNodes: node autoscaling between the two")
-    max_nodes: int | None = Field(None, ge=1)
+    nodes: int = Field(ge=1, le=450)
+    min_nodes: int | None = Field(None, ge=0, le=450, description="with maxNodes: node autoscaling between the two")
+    max_nodes: int | None = Field(None, ge=1, le=450)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -95,38 +104,44 @@ class Kubernetes(Model):
         return self
 
 
-class Functions(Model):
+class Functions(Setting):
     """The function pool that Lithops calls. memory_mib is the worker's unless the stack states another."""
 
     platform: Literal["local", "lambda"]
-    max_workers: int = Field(ge=1)
-    memory_mib: int | None = Field(None, ge=128)
-    timeout_s: int = Field(900, ge=1)
-    architecture: Literal["x86_64", "arm64"] = "x86_64"
-    in_vpc: bool = False
+    max_workers: int = Field(ge=1, le=100_000)
+    memory_mib: int | None = Field(None, ge=128, le=1_048_576)
+    timeout_s: int = Field(900, ge=1, le=86_400)
+    architecture: Literal["x86_64", "arm64"] = Field("x86_64", description="lambda: only x86_64 has images")
+    in_vpc: bool = Field(False, description="lambda: run inside the stack's network, where a cache can be reached")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        lambda_only = {"architecture", "in_vpc"} if self.platform == "lambda" else set()
+        _platform_keys(self, "a function pool", ((), {"max_workers", "memory_mib", "timeout_s", *lambda_only}))
+        return self
 
 
-class Cache(Model):
+class Cache(Setting):
     """The Redis (Valkey) host through which multiprocessing workers talk."""
 
     platform: Literal["local", "ec2"]
     instance_type: str | None = None
-    max_memory_mib: int = Field(256, ge=16)
+    max_memory_mib: int = Field(256, ge=16, le=1_048_576)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.platform == "ec2" and self.instance_type is None:
-            raise ValueError("a cache on ec2 needs instanceType")
+        needed = ("instance_type",) if self.platform == "ec2" else ()
+        _platform_keys(self, "a cache", (needed, {"max_memory_mib"}))
         return self
 
 
-class Driver(Model):
+class Driver(Setting):
     """The small host inside the region that runs the experiment of an AWS stack."""
 
     instance_type: str = "m6i.large"
 
 
-class Settings(Model):
+class Settings(Setting):
     """One stack, whole. `stack` is the name of the file, not a key in it."""
 
     stack: str
@@ -137,16 +152,40 @@ class Settings(Model):
     functions: Functions | None = None
     cache: Cache | None = None
     driver: Driver | None = None
-    compare: list[str] = Field([], description="clusters by name, and `functions`: held to equal workers by the rules")
+    compare: list[str] = Field(
+        [], description="clusters by name, and `functions`: held to equal workers by the rules; default all of them"
+    )
     equal_limits: bool = Field(False, description="hold every compared platform to the smallest derived limit")
     base: str | None = Field(None, description="bench: the long-lived stack whose buckets and images are used")
-    ttl_h: float | None = Field(None, gt=0, description="hours until expiry; bench: required")
+    ttl_h: float | None = Field(None, ge=0.25, le=8760, description="hours until expiry; bench: required")
     budget_usd: float | None = Field(
-        None, gt=0, description="worst cost until expiry may not exceed it; bench: required"
+        None, gt=0, le=1_000_000, description="worst cost until expiry may not exceed it; bench: required"
     )
+
+    @field_validator("clusters")
+    @classmethod
+    def _cluster_names(cls, clusters: dict[str, Cluster]) -> dict[str, Cluster]:
+        for name in clusters:
+            if problem := name_problem(name, LONGEST_CLUSTER):
+                raise ValueError(f"a cluster's name: {problem}")
+            if name in RESERVED:
+                raise ValueError(f"a cluster cannot be named {name!r}, which is another part of a stack")
+            for other in clusters:  # parts of a cluster are named `<cluster>-...`, and known again by it
+                if name.startswith(f"{other}-"):
+                    raise ValueError(f"the cluster name {name!r} begins with {other!r} and a hyphen: rename one")
+        return clusters
+
+    @field_validator("base")
+    @classmethod
+    def _base_name(cls, base: str | None) -> str | None:
+        if base is not None and (problem := name_problem(base, LONGEST_STACK)):
+            raise ValueError(f"the base stack's name: {problem}")
+        return base
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        if twice := sorted({name for name in self.compare if self.compare.count(name) > 1}):
+            raise ValueError(f"compare names {twice[0]!r} twice: keep one")
         for name in self.compare:
             if name != "functions" and name not in self.clusters:
                 raise ValueError(f"compare names {name!r}, wanted one of {[*self.clusters, 'functions']}")
@@ -155,9 +194,13 @@ class Settings(Model):
         pods = [name for name, cluster in self.clusters.items() if cluster.platform == "eks"]
         if pods and self.kubernetes is None:
             raise ValueError(f"clusters {pods} run on eks, but the stack declares no `kubernetes`: add it")
-        if "functions" in self.clusters:
-            raise ValueError("a cluster cannot be named 'functions': `compare` means the function pool by it")
         return self
+
+    @property
+    def compared(self) -> list[str]:
+        """Platforms whose workers must be equal: those of `compare`, or every one where it is left out."""
+        every = [*self.clusters, *(["functions"] if self.functions else [])]
+        return self.compare or every
 
     @property
     def functions_memory_mib(self) -> int:
@@ -166,47 +209,49 @@ class Settings(Model):
         return own or self.worker.memory_mib
 
 
-def parse(document: Mapping[str, Any], stack: str) -> Settings:
+_CLUSTER_KEYS: dict[Platform, tuple[tuple[str, ...], set[str]]] = {
+    "local": (("nodes", "slots_per_node"), {"limit_mib", "autoscale"}),
+    "ec2": (("instance_type", "nodes"), {"head_instance_type", "slots_per_node", "limit_mib", "autoscale"}),
+    "eks": (("workers",), {"autoscale"}),
+}
+"""By platform: the keys that a cluster needs, and those it may have besides. Any other would have no effect there."""
+
+
+def _platform_keys(part: Any, what: str, keys: tuple[tuple[str, ...], set[str]]) -> None:
+    """Raises ValueError where a part of one platform lacks a key, or has one that means nothing there."""
+    needed, others = keys
+    alias = {key: str(field.alias) for key, field in type(part).model_fields.items()}
+    if missing := [alias[key] for key in needed if getattr(part, key) is None]:
+        raise ValueError(f"{what} on {part.platform} needs {' and '.join(missing)}")
+    allowed = {"platform", "engine", *needed, *others}
+    if useless := [name for key, name in alias.items() if key in part.model_fields_set - allowed]:
+        known = ", ".join(name for key, name in alias.items() if key in allowed)
+        raise ValueError(
+            f"{' and '.join(useless)} would have no effect on {part.platform}: leave it out ({what} there has {known})"
+        )
+
+
+def parse(document: Any, stack: str) -> Settings:
     """Turn the value of `breakeven:settings` into Settings. Raises SettingsError, which names stack and key."""
+    where = f"stack {checked(stack)!r}, {CONFIG_KEY}"
+    if not isinstance(document, Mapping):
+        found = "nothing" if document is None else f"{document!r:.60}"
+        raise SettingsError(f"{where}: found {found}, wanted a mapping with `program`, as in Pulumi.dev.yaml")
+    if "stack" in document:
+        raise SettingsError(f"{where}.stack: unknown key; the file's name is the stack's name, so leave it out")
+    if empty := list(empty_keys(document)):
+        raise SettingsError(f"{where}: {', '.join(empty)}: found nothing; give a value, or leave the key out")
     try:
-        return Settings.model_validate({**document, "stack": stack})
+        return Settings.model_validate({**document, "stack": stack}, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = [_explain(dict(problem)) for problem in error.errors()]
-        raise SettingsError(f"stack {stack!r}, {CONFIG_KEY}: " + "; ".join(problems)) from None
+        problems = [explain(Settings, problem) for problem in error.errors()]
+        raise SettingsError(f"{where}: " + "; ".join(problems)) from None
 
 
-def load(stack: str, root: Path) -> Settings:
+def load(stack: str, root: Path = ROOT) -> Settings:
     """Read `Pulumi.<stack>.yaml` below `root` without an engine. Raises SettingsError."""
-    path = root / f"Pulumi.{stack}.yaml"
-    if not path.is_file():
-        known = sorted(p.name.removeprefix("Pulumi.").removesuffix(".yaml") for p in root.glob("Pulumi.*.yaml"))
-        near = difflib.get_close_matches(stack, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SettingsError(f"stack {stack!r}: found no {path.name}, wanted one of {known}{hint}")
-    config = (yaml.safe_load(path.read_text()) or {}).get("config") or {}
+    path = path_of(stack, root)
+    config = strict_yaml.config(path)
     if CONFIG_KEY not in config:
         raise SettingsError(f"stack {stack!r}: {path.name} has no {CONFIG_KEY}; add it, as in Pulumi.dev.yaml")
     return parse(config[CONFIG_KEY], stack)
-
-
-def _explain(problem: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in problem["loc"]) or "settings"
-    if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg'].removeprefix('Value error, ')} (found {problem['input']!r:.80})"
-    known = _known_keys(problem["loc"][:-1])
-    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.0)
-    return f"{where}: unknown key; the nearest known key is {near[0]!r} (known: {', '.join(known)})"
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in loc:
-        for field in model.model_fields.values():
-            if field.alias == part:
-                nested = [t for t in _types_in(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
-                model = nested[0] if nested else model
-    return sorted(str(field.alias) for name, field in model.model_fields.items() if name != "stack")
-
-
-def _types_in(annotation: Any) -> list[Any]:
-    return [annotation, *(inner for arg in getattr(annotation, "__args__", ()) for inner in _types_in(arg))]

@@ -5,7 +5,6 @@ the supervisor: python -m stacks.embedded up --stack dev
 """
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,20 +21,14 @@ from plan.outputs import Outputs
 from plan.person import Person
 from plan.rules import check_settings, must_pass
 from plan.settings import Settings, SettingsError, load
-
-ROOT = Path(os.environ.get("BREAKEVEN_ROOT") or Path(__file__).resolve().parents[1])
-"""Where stack files and `.breakeven` lie: the checkout, unless the environment names another folder."""
-
-
-def state_dir(stack: str) -> Path:
-    """Where an embedded stack keeps state, logs and data: below the checkout, ignored by git."""
-    return ROOT / ".breakeven" / stack
+from plan.stack_file import ROOT, state_dir, state_of_known
+from plan.stack_option import StackName
 
 
 def program(settings: Settings, _person: Person | None = None) -> Mapping[str, Any]:
     """Declare the stack, which needs nothing of a person; returns `plan.outputs.Outputs` by its wire names."""
     must_pass(check_settings(settings, None))
-    where = state_dir(settings.stack)
+    where = state_dir(settings.stack, ROOT)
     folder = StateFolder(settings.stack, where)
     declared: dict[str, LocalPart] = {}
     for part in parts(settings):
@@ -58,6 +51,18 @@ def _embedded(stack: str) -> Settings:
     return settings
 
 
+def _state(stack: str) -> Path:
+    """The state folder of a stack that may be ended or looked at, even where its file can no longer be read."""
+    where = state_of_known(stack, ROOT)
+    try:
+        program = load(stack, ROOT).program
+    except SettingsError:
+        return where  # it has left state, or `state_of_known` would have refused, or its file is there and broken
+    if program != "embedded":
+        raise SettingsError(f"stack {stack!r} is {program}, not embedded: use `pulumi destroy -s {stack}`")
+    return where
+
+
 @click.group()
 def cli() -> None:
     """Start, look at, scale and end an embedded stack without a Pulumi engine.
@@ -66,7 +71,7 @@ def cli() -> None:
     """
 
 
-STACK = click.option("--stack", default="dev", show_default=True, help="which Pulumi.<stack>.yaml")
+STACK = click.option("--stack", type=StackName(), default="dev", show_default=True, help="which Pulumi.<stack>.yaml")
 
 
 @cli.command()
@@ -74,7 +79,7 @@ STACK = click.option("--stack", default="dev", show_default=True, help="which Pu
 def up(stack: str) -> None:
     """Start what is not up, and wait until every part answers. A second `up` changes nothing."""
     settings = _embedded(stack)
-    where = state_dir(stack)
+    where = state_dir(stack, ROOT)
     facts = local.up(parts(settings), where, click.echo)
     _write(settings, where, facts)
     click.echo(f"stack {stack} is up; `make down STACK={stack}` ends it")
@@ -85,7 +90,7 @@ def up(stack: str) -> None:
 @click.option("--data", type=click.Choice(["keep", "drop"]), default="keep", show_default=True, help="buckets and logs")
 def down(stack: str, data: str) -> None:
     """End every process of the stack and remove what it left; data and logs are kept unless told otherwise."""
-    where = state_dir(stack)
+    where = _state(stack)
     (where / OUTPUTS_FILE).unlink(missing_ok=True)
     local.down(where, drop_data=data == "drop", say=click.echo)
     click.echo(
@@ -98,13 +103,14 @@ def down(stack: str, data: str) -> None:
 @click.option("--quiet", is_flag=True, help="say nothing; exit code 0 if everything is up, 1 if not")
 def status(stack: str, quiet: bool) -> None:
     """What runs, and where."""
-    found = local.status(state_dir(stack))
+    found = local.status(_state(stack))
     if not quiet:
         for name, facts in found.items():
             click.echo(f"{name:14} {facts['health']:10} {facts.get('address') or ''}")
         if not found:
             click.echo(f"stack {stack} is down; `make up STACK={stack}` starts it")
-    sys.exit(0 if found and all(facts["health"] == "up" for facts in found.values()) else 1)
+    up = bool(found) and all(facts["health"] == "up" for facts in found.values())
+    sys.exit(1 if quiet and not up else 0)
 
 
 @cli.command()
@@ -117,7 +123,7 @@ def status(stack: str, quiet: bool) -> None:
 def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
     """Bring a running cluster to that many worker nodes; for sessions. The next `up` restores the declared number."""
     settings = _embedded(stack)
-    where = state_dir(stack)
+    where = state_dir(stack, ROOT)
     if cluster not in settings.clusters:
         raise click.ClickException(f"stack {stack!r} has no cluster {cluster!r}, wanted one of {[*settings.clusters]}")
     if settings.clusters[cluster].autoscale:

@@ -9,6 +9,7 @@ from bench import command, forecast
 from bench.forecast import Asked
 from bench.options import in_region
 from bench.progress import progress
+from plan.stack_option import StackName
 from tasks import manifest
 from tasks.answer import Query
 from tasks.store_sales import GB_BYTES, plan_files
@@ -16,7 +17,9 @@ from tasks.store_sales import GB_BYTES, plan_files
 
 @click.command(epilog="Example: python workloads/generate.py --stack dev --gb 0.4 --files 8")
 @in_region
-@click.option("--stack", default="dev", show_default=True, help="The stack whose bucket is written to.")
+@click.option(
+    "--stack", type=StackName(), default="dev", show_default=True, help="The stack whose bucket is written to."
+)
 @click.option("--gb", default=0.4, show_default=True, type=float, help="Size in units of 2**30 bytes.")
 @click.option("--files", default=8, show_default=True, type=click.IntRange(1), help="Number of files.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same bytes.")

@@ -20,11 +20,14 @@ from plan.estimate import Terms, scaled
 from plan.estimate.parameters import ParameterMissing
 from plan.estimate.phases import Work
 from plan.settings import SettingsError, load
+from plan.stack_option import StackName
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), help="Rows, a file or a folder of them.")
-@click.option("--stack", default="bench-128", help="Without --rows: the stack whose estimate is taken.")
+@click.option(
+    "--stack", type=StackName(), default="bench-128", help="Without --rows: the stack whose estimate is taken."
+)
 @click.option("--workload", help="Of the rows, or `ingest` of the estimate.")
 @click.option("--gb", type=float, default=50.0, help="Without --rows: data of one run, in GB of 1,024 MB.")
 @click.option("--region", default="us-east-1")

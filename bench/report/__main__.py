@@ -6,13 +6,14 @@ import click
 
 from bench.report.data import load, report
 from bench.report.render import render
+from plan.stack_option import StackName
 
 
 @click.command(epilog="Example: python -m bench.report --results results --stack dev --out report.html")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True,
               help="a folder of rows, or one file of them")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
-@click.option("--stack", help="only rows of this stack")
+@click.option("--stack", type=StackName(), help="only rows of this stack")
 def main(results: Path, out: Path, stack: str | None) -> None:
     """Write one HTML file that works offline from the rows in --results."""
     try:

@@ -20,6 +20,7 @@ from bench.sessions.kubernetes_pods import PodTimes, pod_times, quantiles_s
 from bench.sessions.kubernetes_scale import API_VERSIONS, Readiness, changes, readiness
 from bench.sessions.session import Args, Done, Fleet, Ready, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
+from plan.stack_option import StackName
 
 UP_DEADLINE_S = 900
 """Ten minutes for new nodes, and five for a first pull of the image on each."""
@@ -244,7 +245,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--stack", required=True)
+@click.option("--stack", type=StackName(), required=True)
 @click.option("--cluster", required=True)
 @click.option("--workers", required=True, type=click.IntRange(0))
 @click.option("--deadline", "deadline_s", default=UP_DEADLINE_S, show_default=True, help="Seconds to wait.")
@@ -261,7 +262,7 @@ def scale(stack: str, cluster: str, workers: int, deadline_s: int) -> None:
 
 
 @cli.command("pods")
-@click.option("--stack", required=True)
+@click.option("--stack", type=StackName(), required=True)
 @click.option("--cluster", required=True)
 def pods_command(stack: str, cluster: str) -> None:
     """Each worker pod: its node, and the seconds that its steps took."""

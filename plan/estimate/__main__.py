@@ -17,12 +17,13 @@ from plan.estimate.parameters import ParameterMissing, read
 from plan.estimate.workloads import WORKLOADS
 from plan.estimate.workloads import work as work_of
 from plan.settings import SettingsError, load
+from plan.stack_option import StackName
 
 UNITS = {"palette": "images", "generate": "files", "items": "items"}
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--stack", default="bench-128", help="Name of a Pulumi.<stack>.yaml in this folder.")
+@click.option("--stack", type=StackName(), default="bench-128", help="Name of a Pulumi.<stack>.yaml in this folder.")
 @click.option("--workload", type=click.Choice(WORKLOADS), default="ingest")
 @click.option("--gb", type=float, default=50.0, help="Data to read, in GB of 1,024 MB; 100 TB is 102400.")
 @click.option("--items", type=int, default=0, help="How many items; images (1000) of palette, files (128) of generate.")

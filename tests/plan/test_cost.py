@@ -22,7 +22,8 @@ def stack(**document: Any) -> Settings:
     }
     functions = {"platform": "lambda", "maxWorkers": 128, "timeoutS": 900}
     default = {"program": "bench", "clusters": clusters, "functions": functions, "driver": {}, "ttlH": 4}
-    return parse({**default, **document}, "bench-128")
+    given = {key: value for key, value in {**default, **document}.items() if value is not None}
+    return parse(given, "bench-128")
 
 
 def test_every_host_is_priced_with_its_volume_and_address() -> None:

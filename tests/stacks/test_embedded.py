@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from infra.embedded.composition import parts
 from plan.outputs import Outputs
 from plan.settings import load, parse
+from stacks import embedded as commands
 from tests.conftest import CHECKOUT, embedded
 
 
@@ -65,3 +67,74 @@ def test_a_wrong_word_is_answered_with_the_right_one(command: tuple[str, ...], s
     done = embedded(command[0], stack_root, *command[1:])
     assert done.returncode != 0
     assert said in done.stderr
+
+
+@pytest.fixture
+def other_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with a stack file, with state of `dev`, and with files that are nobody's to remove."""
+    root = tmp_path / "root"
+    for folder in ("root/.breakeven/dev/data", "elsewhere/data", "elsewhere/run"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("root/thesis.txt", "elsewhere/data/keep.txt", "elsewhere/run/keep.txt"):
+        (tmp_path / file).write_text("mine")
+    for stack in ("dev", "bench-32"):
+        (root / f"Pulumi.{stack}.yaml").write_text((CHECKOUT / f"Pulumi.{stack}.yaml").read_text())
+    monkeypatch.setattr(commands, "ROOT", root)
+    return root
+
+
+def files(below: Path) -> list[str]:
+    return sorted(str(path) for path in below.rglob("*") if path.is_file())
+
+
+def called(*words: str) -> Result:
+    return CliRunner().invoke(commands.cli, words)
+
+
+def refusal(result: Result) -> str:
+    return f"{result.output}{result.exception or ''}"
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    [
+        ("..", "stack name: found '..'"),
+        (".", "stack name: found '.'"),
+        ("../../elsewhere", "stack name"),
+        ("/tmp", "stack name: found '/tmp'"),
+        ("dve", "did you mean 'dev'"),
+        ("bench-32", "pulumi destroy -s bench-32"),
+        ("linked", "is a link to"),
+    ],
+)
+def test_down_removes_nothing_that_is_no_embedded_stacks(stack: str, said: str, other_root: Path) -> None:
+    (other_root / ".breakeven" / "linked").symlink_to(other_root.parent / "elsewhere")
+    before = files(other_root.parent)
+    for words in (
+        ("down", "--stack", stack, "--data", "drop"),
+        ("down", "--stack", stack),
+        ("status", "--stack", stack),
+    ):
+        done = called(*words)
+        assert done.exit_code != 0
+        assert said in refusal(done)
+    assert files(other_root.parent) == before
+
+
+def test_down_removes_no_folder_that_a_link_in_the_state_leads_to(other_root: Path) -> None:
+    state, elsewhere = other_root / ".breakeven" / "dev", other_root.parent / "elsewhere"
+    (state / "temp").symlink_to(elsewhere)  # where the supervisor keeps a link of its own
+    (state / "run").symlink_to(elsewhere / "run")
+    (state / "data" / "mounted").symlink_to(elsewhere / "data")
+    before = files(elsewhere)
+    assert called("down", "--stack", "dev", "--data", "drop").exit_code == 0
+    assert not state.exists()
+    assert files(elsewhere) == before
+
+
+def test_down_ends_a_stack_whose_file_is_broken_or_gone(other_root: Path) -> None:
+    (other_root / "Pulumi.dev.yaml").write_text("config: [")
+    assert called("down", "--stack", "dev").exit_code == 0
+    (other_root / "Pulumi.dev.yaml").unlink()
+    assert called("down", "--stack", "dev", "--data", "drop").exit_code == 0
+    assert not (other_root / ".breakeven/dev").exists()
