@@ -16,7 +16,6 @@ _PORTS = {
     "node-manager-port": 8076,
     "object-manager-port": 8077,
     "runtime-env-agent-port": 8078,
-    "dashboard-agent-listen-port": 8079,
     "min-worker-port": 10002,
     "max-worker-port": 19999,
 }

@@ -24,12 +24,12 @@ class Talk:
 # Ports are fixed by the boot scripts in runtimes/. What is not here cannot be reached, whatever listens.
 TALKS: tuple[Talk, ...] = (
     Talk("ray", "ray", 6379, 6379, "workers join the head's GCS"),
-    Talk("ray", "ray", 8076, 8079, "raylets move objects between nodes; the head's dashboard asks the agents"),
+    Talk("ray", "ray", 8076, 8077, "raylets give tasks to each other and move objects"),
     Talk("ray", "ray", 10002, 19999, "worker processes answer each other"),
     Talk("driver", "ray", 6379, 6379, "a session counts workers through the GCS"),
-    Talk("driver", "ray", 8076, 8079, "a session's raylet, a member without slots, moves objects"),
+    Talk("driver", "ray", 8076, 8077, "a session's raylet, a member without slots, moves objects"),
     Talk("driver", "ray", 10002, 19999, "a session's process answers and asks workers"),
-    Talk("ray", "driver", 8076, 8079, "and the other way"),
+    Talk("ray", "driver", 8076, 8077, "and the other way"),
     Talk("ray", "driver", 10002, 19999, "and the other way"),
     Talk("dask", "dask", 8786, 8786, "workers join the scheduler"),
     Talk("dask", "dask", 9000, 9999, "the scheduler and other workers fetch results from workers"),

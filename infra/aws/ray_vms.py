@@ -9,7 +9,7 @@ BOOT = {"head": "boot-ray-head.sh", "workers": "boot-ray-worker.sh"}
 
 
 class RayVms(ClusterVms):
-    """A Ray cluster as two groups at zero: one head (GCS, dashboard, no slots) and the workers.
+    """A Ray cluster as two groups at zero: one head (GCS, no slots) and the workers.
 
     Why so: Ray's job and client ports run code for whoever reaches them, so every process needs the token that is
     made here, and only the driver's security group has a way in. Costs nothing at zero; then the nodes' prices.

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod
+from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod, probes
 from plan.settings import Autoscale
 
 API_VERSION = "kubernetes.dask.org/v1"
@@ -40,7 +40,6 @@ def dask_cluster(spec: DaskClusterSpec) -> Body:
     `infra.kubernetes.network_policy`.
     """
     labels = {"dask.org/cluster-name": spec.name}
-    healthy = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
     scheduler = container(
         "scheduler",
         spec.image,
@@ -51,8 +50,7 @@ def dask_cluster(spec: DaskClusterSpec) -> Body:
             {"name": "tcp-comm", "containerPort": SCHEDULER_PORT},
             {"name": "http-dashboard", "containerPort": HTTP_PORT},
         ],
-        readinessProbe={**healthy, "periodSeconds": 1},
-        livenessProbe={**healthy, "initialDelaySeconds": 15, "periodSeconds": 20},
+        **probes({"httpGet": {"path": "/health", "port": "http-dashboard"}}),
     )
     worker = container(
         "worker",

@@ -73,6 +73,11 @@ def _ray(body: Mapping[str, Any]) -> Iterator[Violation]:
         if group.get("resources") and _PLAIN_RESOURCES & set(params):
             wanted = "resources in one of the two"
             yield _finding("ray-resources", body, f"{path} has them in rayStartParams too", wanted, "drop one")
+        main: Mapping[str, Any] = next(iter(items(at(group, "template", "spec", "containers"))), {})
+        if missing := {"readinessProbe", "livenessProbe"} - set(main):
+            found, wanted = f"{path} without {' and '.join(sorted(missing))}", "probes that the image answers"
+            fix = "KubeRay adds its own, of Ray's dashboard agent, which this image does not hold"
+            yield _finding("ray-probe", body, found, wanted, fix)
         if group.get("idleTimeoutSeconds") is not None and not _v2(body):
             fix = "set autoscalerOptions.version to v2"
             yield _finding("ray-idle", body, f"{path} idleTimeoutSeconds", "autoscaler v2 beside it", fix)

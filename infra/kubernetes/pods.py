@@ -51,6 +51,24 @@ def security() -> Body:
     }
 
 
+def probes(check: Body) -> Body:
+    """The probes of a container by one check, such as `{"grpc": {"port": 6379}}`.
+
+    Ready to the second, since start-up is measured by it. Ended only after two minutes of silence: an engine under
+    load answers late, and to end it would end the run.
+    """
+    return {
+        "readinessProbe": {**check, "periodSeconds": 1, "timeoutSeconds": 5},
+        "livenessProbe": {
+            **check,
+            "initialDelaySeconds": 60,
+            "periodSeconds": 20,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
+    }
+
+
 def container(name: str, image: Image, size: PodSize, env: Mapping[str, str] | None = None, **rest: Any) -> Body:
     """One container; `rest` are further fields by their wire names (args, command, ports, readinessProbe)."""
     named = [{"name": key, "value": value} for key, value in sorted((env or {}).items())]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod, resources
+from infra.kubernetes.pods import KEPT, Body, Image, PodSize, container, pod, probes, resources
 from plan.settings import Autoscale
 
 API_VERSION = "ray.io/v1"
@@ -11,6 +11,9 @@ RAY_VERSION = "2.60.0"
 
 WORKERS = "workers"
 TOKEN_KEY = "auth_token"  # noqa: S105 - the key's name in the Secret that KubeRay makes, not a token
+
+GCS_PORT = 6379
+RAYLET_PORT = 8076
 
 _AUTOSCALER = PodSize(512, 0.25)
 """The autoscaler's container in the head's pod; KubeRay's default of half a CPU would make it larger than a slot."""
@@ -37,6 +40,9 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
 
     KubeRay makes the token and keeps it in a Secret of the cluster's name, so that it is in no state and no log. The
     head has no slots (num-cpus 0): a task there would run beside the scheduler, and count as a worker that is none.
+
+    The probes are our own: KubeRay's ask Ray's dashboard agent, which takes 0.1 GB of each worker's memory and answers
+    late where tasks use the pod's whole CPU. The GCS and the raylet speak gRPC's health protocol themselves.
     """
     labels = {"ray.io/cluster": spec.name}
     scaled = spec.autoscale is not None
@@ -47,17 +53,24 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
         head_size,
         {"RAY_USAGE_STATS_ENABLED": "0"},
         ports=[
-            {"name": "gcs-server", "containerPort": 6379},
-            {"name": "dashboard", "containerPort": 8265},
+            {"name": "gcs-server", "containerPort": GCS_PORT},
         ],
+        **probes({"grpc": {"port": GCS_PORT}}),
     )
-    worker = container("ray-worker", spec.image, spec.size, {"RAY_USAGE_STATS_ENABLED": "0"})
+    worker = container(
+        "ray-worker",
+        spec.image,
+        spec.size,
+        {"RAY_USAGE_STATS_ENABLED": "0"},
+        ports=[{"name": "raylet", "containerPort": RAYLET_PORT}],
+        **probes({"grpc": {"port": RAYLET_PORT}}),
+    )
     group: Body = {
         "groupName": WORKERS,
         "replicas": spec.workers,
         "minReplicas": spec.autoscale.min_workers if spec.autoscale else 0,
         "maxReplicas": spec.max_workers,
-        "rayStartParams": {"num-cpus": f"{spec.size.vcpu:.0f}"},
+        "rayStartParams": {"num-cpus": f"{spec.size.vcpu:.0f}", "node-manager-port": str(RAYLET_PORT)},
         "template": {
             "metadata": {"annotations": dict(KEPT)},
             "spec": pod([worker], spec.worker_account, spread={**labels, "ray.io/node-type": "worker"}),
@@ -68,7 +81,7 @@ def ray_cluster(spec: RayClusterSpec) -> Body:
         "authOptions": {"mode": "token"},
         "headGroupSpec": {
             "serviceType": "ClusterIP",
-            "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - a pod's own address
+            "rayStartParams": {"num-cpus": "0", "port": str(GCS_PORT), "include-dashboard": "false"},
             # Only an autoscaled head speaks to the API server: its autoscaler patches this object's replicas.
             "template": {
                 "metadata": {"annotations": dict(KEPT)},

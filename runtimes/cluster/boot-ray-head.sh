@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The head of a Ray cluster: GCS, dashboard and job server, no slots. Ends when Ray ends.
+# The head of a Ray cluster: GCS and the autoscaler's monitor, no slots. Ends when Ray ends.
 # shellcheck source=runtimes/cluster/phases.sh
 source "$(dirname "$0")/phases.sh"
 prepare
@@ -15,8 +15,8 @@ if [ -n "${BREAKEVEN_MAX_NODES:-}" ]; then
 fi
 stamp engine
 publish
+# No dashboard: its agents would take 0.1 GB from each node's workers, and nothing here asks them.
 exec ray start "${autoscaling[@]}" --head --block --node-ip-address="$address" --port=6379 --num-cpus=0 \
-  --dashboard-host="$address" --dashboard-port=8265 \
-  --node-manager-port=8076 --object-manager-port=8077 --runtime-env-agent-port=8078 --dashboard-agent-listen-port=8079 \
+  --include-dashboard=false --node-manager-port=8076 --object-manager-port=8077 --runtime-env-agent-port=8078 \
   --min-worker-port=10002 --max-worker-port=19999 --disable-usage-stats \
   --system-config='{"idle_worker_killing_time_threshold_ms": 3600000}' # warm workers outlive other engines' turns

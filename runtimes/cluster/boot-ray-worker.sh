@@ -25,5 +25,5 @@ exec ray start --block --address="$head:6379" --node-ip-address="$address" \
   --num-cpus=$((BREAKEVEN_SLOTS * BREAKEVEN_VCPU_PER_SLOT)) \
   --memory=$((BREAKEVEN_SLOTS * BREAKEVEN_LIMIT_MIB * 1024 * 1024)) \
   --node-manager-port=$((8076 + shift)) --object-manager-port=$((8077 + shift)) \
-  --runtime-env-agent-port=$((8078 + shift)) --dashboard-agent-listen-port=$((8079 + shift)) \
+  --runtime-env-agent-port=$((8078 + shift)) \
   --min-worker-port=$((10002 + 10 * shift)) --max-worker-port=19999 --disable-usage-stats

@@ -1,5 +1,8 @@
 """The table of who talks to whom, and what is made from it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from infra.aws.network import TALKS, Talk, talks_among, zones_offering
@@ -26,6 +29,21 @@ def test_rules_exist_only_between_parties_that_exist(parties: list[str], pairs: 
 
 def test_no_row_opens_everything() -> None:
     assert all(isinstance(talk, Talk) and talk.last - talk.first < 10_000 and talk.why for talk in TALKS)
+
+
+SCRIPTS = Path(__file__).parents[2] / "runtimes/cluster"
+
+
+@pytest.mark.parametrize("target", ["ray", "dask"])
+def test_rules_lead_to_ports_that_the_boot_lines_open(target: str) -> None:
+    """A rule to a port that nothing listens on is an open door for what will; a port without one, a silent node."""
+    text = "".join(path.read_text() for path in sorted(SCRIPTS.glob(f"boot-{target}-*.sh")))
+    opened = {int(number) for number in re.findall(r"port[=\s]\$?\(*(?:\S*:)?(\d{4,5})\b", text)}
+    opened |= {int(number) for pair in re.findall(r"port[= ](\d+):(\d+)", text) for number in pair}
+    ruled = [(talk.first, talk.last) for talk in TALKS if talk.target == target]
+    inside = {8078}  # the raylet calls Ray's runtime environment agent on its own host
+    assert {port for rule in ruled for port in rule} - opened == set()
+    assert {port for port in opened - inside if not any(first <= port <= last for first, last in ruled)} == set()
 
 
 def test_zones_are_those_that_offer_every_type_and_stay_the_same() -> None:

@@ -47,6 +47,7 @@ BOTH: dict[str, tuple[str, Spoil]] = {
 }
 RAY: dict[str, tuple[str, Spoil]] = {
     "misspelt start option": ("ray-start", lambda b: _group(b)["rayStartParams"].update({"num-cpu": "1"})),
+    "no probe of its own": ("ray-probe", lambda b: _box(b).pop("livenessProbe")),
     "replicas over maximum": ("ray-replicas", lambda b: _group(b).update(replicas=51)),
     "replicas under minimum": ("ray-replicas", lambda b: _group(b).update(replicas=3)),
     "negative replicas": ("ray-replicas", lambda b: _group(b).update(replicas=-1)),
