@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import click
+from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +39,11 @@ class Host:
 
 
 def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
-    """Every running or starting instance that bears a stack's tag. Raises catalog.prices.PriceError."""
+    """Every running or starting instance that bears a stack's tag. Raises catalog.prices.PriceError.
+
+    What a group launches bears the stack alone: owner and expiry, which may change, are those of the stack's record.
+    """
+    records: dict[str, dict[str, str]] = {}
     filters = [
         {"Name": "tag-key", "Values": [STACK]} if stack is None else {"Name": f"tag:{STACK}", "Values": [stack]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
@@ -46,6 +51,9 @@ def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
     for page in session.client("ec2").get_paginator("describe_instances").paginate(Filters=filters):
         for instance in (i for reservation in page["Reservations"] for i in reservation["Instances"]):
             tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+            if tags[STACK] not in records:
+                records[tags[STACK]] = _record(session.client("ssm"), tags[STACK])
+            tags = {**records[tags[STACK]], **tags}
             yield Host(
                 stack=tags[STACK],
                 owner=tags.get(OWNER, "unknown"),
@@ -55,6 +63,17 @@ def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
                 until=tags.get(EXPIRY),
                 usd_per_h=host_usd_per_h(instance["InstanceType"], session.region_name),
             )
+
+
+def _record(ssm: Any, stack: str) -> dict[str, str]:
+    """Tags of the parameter in which a stack keeps its expiry; none where the stack has none."""
+    try:
+        found = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=f"/breakeven/{stack}/expires-at")
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "InvalidResourceId":
+            return {}
+        raise
+    return {tag["Key"]: tag["Value"] for tag in found["TagList"]}
 
 
 @click.command(help=__doc__)

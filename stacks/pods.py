@@ -66,7 +66,6 @@ def _eks(
         at=at,
         ttl_h=settings.ttl_h,
         functions=settings.functions is not None,
-        tags=place.site.tags,
     )
     # After the whole network: its routes must outlive what speaks through them.
     opts = pulumi.ResourceOptions.merge(place.opts, pulumi.ResourceOptions(depends_on=[place.network]))

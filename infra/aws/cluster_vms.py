@@ -95,6 +95,7 @@ class ClusterVms(pulumi.ComponentResource):
             made[part] = NodeGroup(
                 group,
                 NodeGroupArgs(
+                    stack=site.stack,
                     group=group,
                     instance_type=args.head_instance_type if part == "head" else args.instance_type,
                     max_nodes=1 if part == "head" else args.nodes,
@@ -103,7 +104,6 @@ class ClusterVms(pulumi.ComponentResource):
                     profile_arn=identity.profile_arn,
                     image_id=site.image_id,
                     user_data=user_data("cluster/boot-host.sh", settings),
-                    tags=site.tags,
                 ),
                 opts=child,
             )

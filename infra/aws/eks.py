@@ -1,15 +1,17 @@
 """An EKS cluster with one managed node group, of plain resources, so that rules see every value."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.aws.host_identity import SESSION_MANAGER, assumed_by
+from infra.aws.node_group import launched
 from infra.aws.role import bounded_role
 from plan.cost import VOLUME_GIB
+from plan.rules.tags import STACK
 
 _POLICY = "arn:aws:iam::aws:policy"
 _ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
@@ -23,8 +25,8 @@ _NODE_POLICIES = {
 
 @dataclass(frozen=True)
 class EksArgs:
-    """`nodes` to start with, between `min_nodes` and `max_nodes`. `client_cidr`: all that may reach the public
-    endpoint. `subnet_ids`: two, in two zones, as the control plane wants; nodes live in the first."""
+    """`name` is the stack's. `nodes` to start with, between `min_nodes` and `max_nodes`. `client_cidr`: all that may
+    reach the public endpoint. `subnet_ids`: two, in two zones, as the control plane wants; nodes live in the first."""
 
     name: str
     region: str
@@ -35,7 +37,6 @@ class EksArgs:
     max_nodes: int
     subnet_ids: Sequence[pulumi.Input[str]]
     client_cidr: str
-    tags: Mapping[str, pulumi.Input[str]]
     volume_gib: int = VOLUME_GIB
 
 
@@ -46,13 +47,12 @@ class Eks(pulumi.ComponentResource):
     network; the public one answers one client address. Access is by entries only: nobody is administrator by having
     made the cluster. Nodes live in one zone, as those of EC2 clusters do. The control plane costs 0.10 USD/h, and goes
     on doing so after expiry, until `destroy`; nodes cost their type's price. Outputs: `name`, `kubeconfig`,
-    `node_group`, `autoscaling_group`.
+    `node_group`.
     """
 
     name: pulumi.Output[str]
     kubeconfig: pulumi.Output[str]
     node_group: aws.eks.NodeGroup
-    autoscaling_group: pulumi.Output[str]
 
     def __init__(self, name: str, args: EksArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:Eks", name, {}, opts)
@@ -62,7 +62,7 @@ class Eks(pulumi.ComponentResource):
 
         # The network plugin is there before nodes are, and goes after them: it is what takes their interfaces away.
         plugins = [
-            _addon(name, "vpc-cni", cluster, child, _network_settings(args.tags)),
+            _addon(name, "vpc-cni", cluster, child, network_settings(args.name)),
             _addon(name, "kube-proxy", cluster, child),
             _addon(name, "eks-pod-identity-agent", cluster, child),
         ]
@@ -71,11 +71,10 @@ class Eks(pulumi.ComponentResource):
         after = pulumi.ResourceOptions(parent=self, depends_on=[self.node_group])
         _addon(name, "coredns", cluster, after)  # has pods of its own, which wait for a node
 
-        self.autoscaling_group = self.node_group.resources.apply(lambda made: str(made[0].autoscaling_groups[0].name))
         self.kubeconfig = pulumi.Output.all(
             cluster.name, cluster.endpoint, cluster.certificate_authority.data, args.region, access.id
         ).apply(lambda known: kubeconfig(*known[:4]))
-        self.register_outputs({"name": self.name, "autoscalingGroup": self.autoscaling_group})
+        self.register_outputs({"name": self.name, "nodeGroupName": self.node_group.node_group_name})
 
     def _control_plane(self, name: str, args: EksArgs) -> aws.eks.Cluster:
         child = pulumi.ResourceOptions(parent=self)
@@ -187,18 +186,13 @@ def kubeconfig(name: str, endpoint: str, authority: str, region: str) -> str:
     )
 
 
-def network_settings(tags: Mapping[str, str]) -> str:
-    """The network plugin's settings as JSON: policies are enforced, and the interfaces it makes carry the stack's tags,
-    which neither the launch template nor the provider reaches."""
+def network_settings(stack: str) -> str:
+    """The network plugin's settings as JSON: policies are enforced, and the interfaces it makes carry the stack's tag,
+    which neither the launch template nor the provider reaches. Nothing that changes during the stack's life: a change
+    restarts the plugin on every node."""
     return json.dumps(
-        {"enableNetworkPolicy": "true", "env": {"ADDITIONAL_ENI_TAGS": json.dumps(dict(tags), sort_keys=True)}},
-        sort_keys=True,
+        {"enableNetworkPolicy": "true", "env": {"ADDITIONAL_ENI_TAGS": json.dumps({STACK: stack})}}, sort_keys=True
     )
-
-
-def _network_settings(tags: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    known: pulumi.Output[dict[str, str]] = pulumi.Output.all(**tags)
-    return known.apply(network_settings)
 
 
 def _addon(
@@ -206,7 +200,7 @@ def _addon(
     addon: str,
     cluster: aws.eks.Cluster,
     opts: pulumi.ResourceOptions,
-    settings: pulumi.Input[str] | None = None,
+    settings: str | None = None,
 ) -> aws.eks.Addon:
     # No version: EKS takes the one it has tested with the control plane's, which the settings name.
     return aws.eks.Addon(
@@ -221,7 +215,6 @@ def _addon(
 
 
 def _template(name: str, args: EksArgs, child: pulumi.ResourceOptions) -> aws.ec2.LaunchTemplate:
-    launched = {**args.tags, "Name": name}
     return aws.ec2.LaunchTemplate(
         name,
         update_default_version=True,
@@ -237,9 +230,6 @@ def _template(name: str, args: EksArgs, child: pulumi.ResourceOptions) -> aws.ec
                 ),
             )
         ],
-        tag_specifications=[
-            aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=launched)
-            for kind in ("instance", "volume", "network-interface")
-        ],
+        tag_specifications=launched(args.name, name),
         opts=child,
     )

@@ -1,6 +1,6 @@
 """All of a stack that lives on EKS: the cluster, who may do what, the operators, the engines' clusters, their end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -34,7 +34,6 @@ class EksClustersArgs:
     at: pulumi.Input[str]
     ttl_h: float
     functions: bool
-    tags: Mapping[str, pulumi.Input[str]]
 
 
 class EksClusters(pulumi.ComponentResource):
@@ -64,13 +63,12 @@ class EksClusters(pulumi.ComponentResource):
                 max_nodes=nodes.max_nodes or nodes.nodes,
                 subnet_ids=args.subnet_ids,
                 client_cidr=args.client_cidr,
-                tags=args.tags,
             ),
             opts=child,
         )
         identities = self._identities(name, args, eks, scales)
-        end = EndNodesAtExpiryArgs(args.stack, args.region, args.at, eks.autoscaling_group)
-        EndNodesAtExpiry(f"{name}-end-nodes", end, opts=child)
+        end = EndNodesAtExpiryArgs(args.stack, args.region, args.at, eks.node_group.node_group_name)
+        EndNodesAtExpiry(f"{args.stack}-end-nodes", end, opts=child)
 
         provider = kubernetes.Provider(
             name,

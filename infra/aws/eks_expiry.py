@@ -1,54 +1,46 @@
 """The nodes of an EKS cluster end at expiry, with or without anybody there."""
 
+import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.expiry import to_zero
-from infra.aws.host_identity import allow, assumed_by, policy
-from infra.aws.role import bounded_role
+from infra.aws.expiry import ending, schedule_role
+from infra.aws.host_identity import allow
+from plan.rules.tags import STACK
 
 
 @dataclass(frozen=True)
 class EndNodesAtExpiryArgs:
-    """`group`: the autoscaling group that EKS made for the node group, under a name of its own choice."""
+    """`cluster`: by the stack's name. `node_group`: EKS's name for it."""
 
     cluster: str
     region: str
     at: pulumi.Input[str]
-    group: pulumi.Input[str]
+    node_group: pulumi.Input[str]
 
 
 class EndNodesAtExpiry(pulumi.ComponentResource):
-    """A schedule that sets the node group's autoscaling group to zero, for good.
+    """A schedule that deletes the managed node group.
 
-    Why the group and not the node group: EKS wants a maximum of one at least, and the cluster's autoscaler, pending
-    with everything else, would have that one started again. EKS names and tags the group itself, so the role is bound
-    to EKS's tag of this cluster and not to ours. Costs nothing. No outputs.
+    Why the whole group: EKS accepts no maximum of zero, and whatever changes the autoscaling group behind EKS's back
+    leaves the two at odds, which no `up` mends. A deleted group bears our tags until it goes, cannot grow again, and is
+    made anew by `up --refresh` where the stack's time was extended. EKS drains its nodes for five minutes at most.
+    Costs nothing. No outputs.
     """
 
     def __init__(self, name: str, args: EndNodesAtExpiryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:EndNodesAtExpiry", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        role = bounded_role(name, assumed_by("scheduler.amazonaws.com"), child)
-        ours = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": args.cluster}}
-        groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/eks-*"
-        allowed = policy(allow(["autoscaling:UpdateAutoScalingGroup"], [groups], ours))
-        ready = aws.iam.RolePolicy(name, role=role.id, policy=allowed, opts=child)
-        aws.scheduler.Schedule(
-            name,
-            schedule_expression=pulumi.Output.from_input(args.at).apply(lambda at: f"at({at.removesuffix('Z')})"),
-            schedule_expression_timezone="UTC",
-            flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
-            target=aws.scheduler.ScheduleTargetArgs(
-                arn="arn:aws:scheduler:::aws-sdk:autoscaling:updateAutoScalingGroup",
-                role_arn=role.arn,
-                input=pulumi.Output.from_input(args.group).apply(to_zero),
-                retry_policy=aws.scheduler.ScheduleTargetRetryPolicyArgs(
-                    maximum_retry_attempts=10, maximum_event_age_in_seconds=3600
-                ),
-            ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready]),
-        )
+        groups = f"arn:aws:eks:{args.region}:*:nodegroup/{args.cluster}/*"
+        ours = {"StringEquals": {f"aws:ResourceTag/{STACK}": args.cluster}}
+        role, ready = schedule_role(name, [allow(["eks:DeleteNodegroup"], [groups], ours)], self)
+        body = pulumi.Output.all(args.cluster, args.node_group).apply(lambda known: delete_node_group(*known))
+        after = pulumi.ResourceOptions(parent=self, depends_on=[ready])
+        aws.scheduler.Schedule(name, **ending(args.at, "eks:deleteNodegroup", role.arn, body), opts=after)
         self.register_outputs({})
+
+
+def delete_node_group(cluster: str, node_group: str) -> str:
+    """The request, as JSON, that deletes a managed node group with its nodes."""
+    return json.dumps({"ClusterName": cluster, "NodegroupName": node_group})

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 
 from infra.aws.host_identity import allow, assumed_by, policy
 from infra.aws.role import bounded_role
+from plan.rules.tags import EXPIRY, STACK
 
 CODE = Path(__file__).parents[2] / "ops" / "janitor.py"
 LOG_DAYS = 30
@@ -22,10 +23,10 @@ class JanitorArgs:
 
 
 class Janitor(pulumi.ComponentResource):
-    """A function that every half hour sets expired groups to zero and ends expired hosts, whatever made them.
+    """A function that every half hour ends the groups, EKS node groups and hosts whose expiry has passed.
 
     Why so: a bench stack's own schedules end it; the janitor takes what they missed (a schedule that was deleted, a
-    deploy that broke off before it). It may touch only what carries an expiry tag. Costs about 0.01 USD a month.
+    deploy that broke off before it). It may touch only what carries our tags. Costs about 0.01 USD a month.
     Output: `function_name`.
     """
 
@@ -37,13 +38,20 @@ class Janitor(pulumi.ComponentResource):
         # The group that Lambda writes to by itself: made here, before the function, so that it has an end of retention.
         logs = aws.cloudwatch.LogGroup(name, name=f"/aws/lambda/{name}", retention_in_days=LOG_DAYS, opts=child)
         role = bounded_role(name, assumed_by("lambda.amazonaws.com"), child)
-        expiring = {"Null": {"aws:ResourceTag/breakeven:expires-at": "false"}}
+        expiring = {"Null": {f"aws:ResourceTag/{EXPIRY}": "false"}}
+        of_a_stack = {"Null": {f"aws:ResourceTag/{STACK}": "false"}}
+        node_groups = f"arn:aws:eks:{args.region}:*:nodegroup/*"
         groups = f"arn:aws:autoscaling:{args.region}:*:autoScalingGroup:*:autoScalingGroupName/*"
         allowed = policy(
             allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
-            allow(["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"], ["*"]),
+            allow(["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances", "eks:ListClusters"], ["*"]),
+            allow(["eks:ListNodegroups"], [f"arn:aws:eks:{args.region}:*:cluster/*"]),
+            allow(["eks:DescribeNodegroup"], [node_groups]),
+            allow(["ssm:GetParameter"], [f"arn:aws:ssm:{args.region}:*:parameter/breakeven/*/expires-at"]),
             allow(["autoscaling:UpdateAutoScalingGroup"], [groups], expiring),
-            allow(["ec2:TerminateInstances"], [f"arn:aws:ec2:{args.region}:*:instance/*"], expiring),
+            allow(["eks:DeleteNodegroup"], [node_groups], expiring),
+            # A host has its expiry on itself or in its stack's parameter; what bears no stack is nobody's here.
+            allow(["ec2:TerminateInstances"], [f"arn:aws:ec2:{args.region}:*:instance/*"], of_a_stack),
         )
         ready = aws.iam.RolePolicy(name, role=role.id, policy=allowed, opts=child)
         function = aws.lambda_.Function(

@@ -1,19 +1,20 @@
 """A group of like instances at zero."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from plan.cost import VOLUME_GIB
+from plan.rules.tags import STACK
 
 
 @dataclass(frozen=True)
 class NodeGroupArgs:
-    """`group`: the group's own name, which hosts and sessions use. `tags`: for what it launches, too."""
+    """`group`: the group's own name, which hosts and sessions use. `stack`: what it launches bears it as a tag."""
 
+    stack: str
     group: str
     instance_type: str
     max_nodes: int
@@ -22,8 +23,20 @@ class NodeGroupArgs:
     profile_arn: pulumi.Input[str]
     image_id: pulumi.Input[str]
     user_data: pulumi.Output[str]
-    tags: Mapping[str, pulumi.Input[str]]
     volume_gib: int = VOLUME_GIB
+
+
+def launched(stack: str, name: str) -> list[aws.ec2.LaunchTemplateTagSpecificationArgs]:
+    """Tags of what a template launches, which the provider's tags don't reach: the stack and a name.
+
+    Neither owner nor expiry: they change during the stack's life, and a change here is a new version of the template,
+    for which EKS replaces every node. Who owns a node and when it ends is read from its group.
+    """
+    tags = {STACK: stack, "Name": name}
+    return [
+        aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=tags)
+        for kind in ("instance", "volume", "network-interface")
+    ]
 
 
 class NodeGroup(pulumi.ComponentResource):
@@ -39,7 +52,6 @@ class NodeGroup(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:NodeGroup", name, {}, opts)
-        launched = {**args.tags, "Name": args.group}
         template = aws.ec2.LaunchTemplate(
             name,
             image_id=args.image_id,
@@ -65,11 +77,7 @@ class NodeGroup(pulumi.ComponentResource):
                     ),
                 )
             ],
-            # The provider's tags stop at the group: what it launches is tagged here, or is found by no audit.
-            tag_specifications=[
-                aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=launched)
-                for kind in ("instance", "volume", "network-interface")
-            ],
+            tag_specifications=launched(args.stack, args.group),
             user_data=args.user_data.apply(lambda text: base64.b64encode(text.encode()).decode()),
             # A newer machine image in the middle of a comparison would make unequal nodes.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["imageId"]),

@@ -52,11 +52,20 @@ def required_tags(settings: Settings) -> tuple[str, ...]:
 
 def launch_tags(resource: Resource, settings: Settings) -> Iterator[Violation]:
     """What the provider's default tags don't reach: instances, volumes and interfaces of a launch template, root
-    volumes of a single host, and an autoscaling group itself. Keys are plain, values may be outputs."""
+    volumes of a single host, and an autoscaling group itself. Keys are plain, values may be outputs.
+
+    A launch template names the stack and nothing that changes during its life: another owner or expiry would make a new
+    version of it, for which EKS replaces every node. Both are then read from the group.
+    """
+    required = (STACK,) if resource.type == TEMPLATE else required_tags(settings)
     for where, tags in _launched(resource):
-        if lacking := _lacking(tags, settings):
-            wanted = f"all of {', '.join(required_tags(settings))}, as plain keys"
+        if lacking := _lacking(tags, required):
+            wanted = f"all of {', '.join(required)}, as plain keys"
             yield Violation("launch-tags", str(resource), f"{where} {lacking}", wanted, f"add them to {where}")
+        if resource.type == TEMPLATE and (moving := sorted({OWNER, EXPIRY} & set(_pairs(tags)))):
+            found = f"{where} with {', '.join(moving)}"
+            wanted = "no tag that changes during the stack's life: EKS replaces every node for a changed template"
+            yield Violation("launch-tags", str(resource), found, wanted, f"tag the group, and leave only {STACK} here")
 
 
 def owned(resources: Sequence[Resource], settings: Settings) -> Iterator[Violation]:
@@ -73,7 +82,7 @@ def owned(resources: Sequence[Resource], settings: Settings) -> Iterator[Violati
         if own is UNKNOWN or inherited is UNKNOWN:
             continue
         given = {**_pairs(inherited), **_pairs(own)}
-        if lacking := _lacking(given, settings):
+        if lacking := _lacking(given, required_tags(settings)):
             fix = "set them as the provider's default tags, or on the resource"
             wanted = f"all of {', '.join(required_tags(settings))}"
             yield Violation("owned", str(resource), f"tags {lacking}", wanted, fix)
@@ -104,11 +113,11 @@ def _default_tags(provider: Resource) -> Any:
     return at(found, "tags")
 
 
-def _lacking(tags: Any, settings: Settings) -> str | None:
+def _lacking(tags: Any, required: Sequence[str]) -> str | None:
     if tags is UNKNOWN:
         return "whose keys are unknown"
     given = _pairs(tags)
-    missing = [key for key in required_tags(settings) if given.get(key) in ("", None)]
+    missing = [key for key in required if given.get(key) in ("", None)]
     return f"without {', '.join(missing)}" if missing else None
 
 

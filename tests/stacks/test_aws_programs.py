@@ -51,8 +51,11 @@ def test_nothing_of_a_bench_stack_is_without_its_tags(bench: Any) -> None:
     assert untagged == []
     for template in bench.of_type("aws:ec2/launchTemplate:LaunchTemplate").values():
         launched = {spec["resourceType"]: spec["tags"] for spec in template["tagSpecifications"]}
-        assert all(tags[EXPIRY] == bench.outputs["expiresAt"] for tags in launched.values())
+        assert all(tags[STACK] == "bench-32" for tags in launched.values())
         assert set(launched) == {"instance", "volume", "network-interface"}
+    # When they end, the janitor and the status read from their group.
+    for group in bench.of_type("aws:autoscaling/group:Group").values():
+        assert {tag["key"]: tag["value"] for tag in group["tags"]}[EXPIRY] == bench.outputs["expiresAt"]
 
 
 def test_groups_start_at_zero_and_each_is_ended_at_expiry(bench: Any) -> None:

@@ -70,14 +70,15 @@ def test_what_nodes_and_plugins_start_carries_the_tags(ran: Any) -> None:
     (plugin,) = [a for a in ran.of_type("aws:eks/addon:Addon").values() if a["addonName"] == "vpc-cni"]
     settings = json.loads(plugin["configurationValues"])
     assert settings["enableNetworkPolicy"] == "true"
-    assert json.loads(settings["env"]["ADDITIONAL_ENI_TAGS"])[EXPIRY] == ran.outputs["expiresAt"]
+    assert json.loads(settings["env"]["ADDITIONAL_ENI_TAGS"]) == {STACK: ran.outputs["stack"]}
 
 
 def test_the_nodes_end_at_expiry_and_the_pods_before_them(ran: Any) -> None:
-    schedules = ran.of_type("aws:scheduler/schedule:Schedule").values()
-    groups = [json.loads(s["target"]["input"]) for s in schedules]
-    ended = [body for body in groups if str(body.get("AutoScalingGroupName", "")).startswith("eks-")]
-    assert [(body["MaxSize"], body["DesiredCapacity"]) for body in ended] == [(0, 0)]
+    (schedule,) = ran.of_type("aws:scheduler/schedule:Schedule").values()
+    (group,) = ran.of_type("aws:eks/nodeGroup:NodeGroup").values()
+    assert schedule["target"]["arn"].endswith(":eks:deleteNodegroup")
+    ended = {"ClusterName": ran.outputs["stack"], "NodegroupName": group["nodeGroupName"]}
+    assert json.loads(schedule["target"]["input"]) == ended
     (job,) = ran.of_type("kubernetes:batch/v1:CronJob").values()
     minute, hour, day, month, _ = job["spec"]["schedule"].split()
     at = ran.outputs["expiresAt"]

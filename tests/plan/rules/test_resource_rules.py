@@ -41,7 +41,8 @@ DIGEST = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster@{SHA}"
 TAGGED = "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster:current"
 TAGS = {"breakeven:owner": "a", "breakeven:stack": "t", "breakeven:expires-at": "2026-11-21T18:00:00Z"}
 BOUNDED = {"path": "/breakeven/", "permissionsBoundary": "arn:aws:iam::123456789012:policy/breakeven-boundary"}
-ALL_TAGGED = [{"resourceType": kind, "tags": TAGS} for kind in ("instance", "volume", "network-interface")]
+LAUNCHED = ("instance", "volume", "network-interface")
+ALL_TAGGED = [{"resourceType": kind, "tags": {"breakeven:stack": "t"}} for kind in LAUNCHED]
 
 
 def rule(**cidrs: Any) -> dict[str, Any]:
@@ -328,8 +329,19 @@ CASES: list[tuple[str, str, str, dict[str, Any], bool]] = [
         "launch-tags",
         "bench-32",
         TEMPLATE,
-        {"tagSpecifications": [{**spec, "tags": dict.fromkeys(TAGS, UNKNOWN)} for spec in ALL_TAGGED]},
+        {"tagSpecifications": [{**spec, "tags": {"breakeven:stack": UNKNOWN}} for spec in ALL_TAGGED]},
         False,
+    ),
+    # an owner or an expiry there would make a new version of the template when it changes
+    *(
+        (
+            "launch-tags",
+            "k8s-32",
+            TEMPLATE,
+            {"tagSpecifications": [*ALL_TAGGED[:2], {**ALL_TAGGED[2], "tags": tags}]},
+            True,
+        )
+        for tags in (TAGS, {**TAGS, "breakeven:owner": UNKNOWN}, {"breakeven:stack": "t", "breakeven:owner": "a"})
     ),
     ("launch-tags", "bench-32", TEMPLATE, {"tagSpecifications": ALL_TAGGED[:2]}, True),
     ("launch-tags", "bench-32", TEMPLATE, {}, True),
