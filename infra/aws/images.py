@@ -1,6 +1,7 @@
 """Container images: a repository each, built from `runtimes/<image>/` and used by digest."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,16 @@ import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
 UNTAGGED_DAYS = 14
+PLATFORM = "linux/amd64"
+"""What images are built for, whatever the deployer's machine is: the wheels are pinned for it, and hosts, nodes and
+functions of another architecture are refused."""
 
 
 @dataclass(frozen=True)
 class ImagesArgs:
-    """`contexts`: image name to the folder with its Dockerfile. `platform`: what they are built for."""
+    """`contexts`: image name to the folder with its Dockerfile."""
 
     contexts: Mapping[str, Path]
-    platform: str = "linux/amd64"
 
 
 def expire_untagged(days: int) -> str:
@@ -54,10 +57,12 @@ class Images(pulumi.ComponentResource):
             )
             built = docker_build.Image(
                 f"{name}-{image}",
-                context=docker_build.BuildContextArgs(location=str(context)),
+                # Relative to the program's folder, where the engine starts both: with an absolute path in the state, an
+                # `up` from another checkout would build the images anew and replace what runs them.
+                context=docker_build.BuildContextArgs(location=os.path.relpath(context)),
                 # As text, so that the rules see what it is built from.
                 dockerfile=docker_build.DockerfileArgs(inline=(context / "Dockerfile").read_text()),
-                platforms=[docker_build.Platform(args.platform)],
+                platforms=[docker_build.Platform(PLATFORM)],
                 tags=[pulumi.Output.concat(repository.repository_url, ":current")],
                 push=True,
                 registries=[

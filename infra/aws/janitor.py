@@ -59,7 +59,7 @@ class Janitor(pulumi.ComponentResource):
             name=name,
             runtime="python3.13",
             handler="janitor.handler",
-            code=pulumi.AssetArchive({"janitor.py": pulumi.FileAsset(str(CODE))}),
+            code=pulumi.AssetArchive({"janitor.py": pulumi.StringAsset(CODE.read_text())}),
             role=role.arn,
             timeout=120,
             memory_size=256,

@@ -1,11 +1,13 @@
 """Every AWS stack file, run as its program without an engine."""
 
 import base64
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
@@ -27,13 +29,40 @@ def _stacks() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("stack", _stacks())
-def test_outputs_are_the_model(stack: str, run: Callable[..., Any]) -> None:
+def _plain(value: Any) -> Any:
+    """An input with assets and archives as what they hold."""
+    if isinstance(value, pulumi.Asset | pulumi.Archive):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.fixture(scope="module", params=_stacks())
+def ran(request: pytest.FixtureRequest, run: Callable[..., Any]) -> Any:
+    """Every stack, run from the project's folder, as the engine does."""
+    with contextlib.chdir(ROOT):
+        return run(load(request.param, ROOT))
+
+
+def test_outputs_are_the_model(ran: Any) -> None:
     """A key that sessions do not know, or one they miss, is found here and not in an experiment."""
-    ran = run(load(stack, ROOT))
     outputs = Outputs.model_validate(ran.outputs)
-    assert outputs.stack == stack
-    assert set(outputs.clusters) == set(load(stack, ROOT).clusters)
+    assert set(outputs.clusters) == set(load(outputs.stack, ROOT).clusters)
+
+
+def test_what_is_declared_does_not_name_the_checkout(ran: Any) -> None:
+    """Else a colleague's `up` replaces what runs, because it runs from another folder."""
+    assert [key for key, inputs in ran.resources.items() if str(ROOT) in repr(_plain(inputs))] == []
+
+
+def test_images_are_built_for_the_platform_of_their_wheels_and_of_what_runs_them(run: Callable[..., Any]) -> None:
+    built = run(load("base", ROOT)).of_type("docker-build:index:Image")
+    assert {name: image["platforms"] for name, image in built.items()} == {name: ["linux/amd64"] for name in built}
+    assert len(built) == 2
+    assert "--python-platform x86_64-" in (ROOT / "Makefile").read_text(), "what `make pins` resolves for"
+    functions = run(load("bench-32", ROOT)).of_type("aws:lambda/function:Function").values()
+    assert {tuple(function["architectures"]) for function in functions if "imageUri" in function} == {("x86_64",)}
 
 
 @pytest.fixture(scope="module")
