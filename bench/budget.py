@@ -21,8 +21,9 @@ from bench.costs import Prices, spending
 from bench.deadline import deadline
 from bench.engines import Sessions
 from bench.failures import OverBudget
-from bench.forecast import Asked, Forecast, calibrated, forecasts, stored, target
+from bench.forecast import Asked, Forecast, calibrated, forecasts, target
 from bench.rows import Billed, Row, append
+from bench.stored import stored
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import PriceError
 from plan import billing, cost

@@ -14,7 +14,9 @@ from pathlib import Path
 import click
 
 from bench import stats
-from bench.rows import Row, append, read
+from bench.rows import Row, append
+from bench.stored import load as load_rows
+from bench.stored import told
 from plan.estimate import Estimate, estimate
 from plan.estimate.parameters import Draws, Parameter, Parameters, write
 from plan.estimate.parameters import read as read_parameters
@@ -145,7 +147,10 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
 @click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
 def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
     """Say how far the estimate was from these rows, before and after calibration with them."""
-    found, settings = [row for row in read(rows) if isinstance(row, Row)], load(stack, Path.cwd())
+    loaded, settings = load_rows([rows]), load(stack, Path.cwd())
+    found = [sourced.row for sourced in loaded.rows]
+    for line in told(loaded.unreadable):
+        click.echo(line, err=True)
     own = overlay(found)
     for title, parameters in (("as published", None), ("calibrated with these rows", read_parameters().overlaid(own))):
         for miss in misses(found, settings, parameters):

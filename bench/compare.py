@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import stats
-from bench.report.data import Loaded, Sourced, counts, group_of, load, overhead_of
+from bench.report.data import counts, group_of, overhead_of
+from bench.stored import Loaded, Sourced, load, sample, told
 from plan.stack_option import StackName
 
 OVERHEAD = "harness overhead"
@@ -57,7 +58,7 @@ def pick(side: str, results: Path, stack: str | None = None) -> Loaded:
             there = ", ".join(known) or "none"
             raise Missing(f"found no file, folder or commit {side!r}; commits with rows in {results}: {there}")
     if not loaded.rows:
-        raise Missing(f"{side}: found no readable row ({len(loaded.unreadable)} unreadable), wanted rows of a run")
+        raise Missing(f"{side}: found no readable row ({len(loaded.unreadable)} lines skipped), wanted rows of a run")
     return loaded
 
 
@@ -134,8 +135,10 @@ def main(base: str, other: str, *, results: Path, stack: str | None, min_size: f
             console.print(f"{OVERHEAD}, {name}: {share}")
         else:
             console.print(f"{OVERHEAD}, {name}: unknown, no row has spans")
-    for line in dict.fromkeys(line for side in sides.values() for line in side.unreadable):
-        console.print(f"unreadable: {line.path}:{line.line}: {line.reason}", markup=False)
+    if shared := len({sample(s.row) for s in sides[base].rows} & {sample(s.row) for s in sides[other].rows}):
+        console.print(f"{shared} rows are on both sides: of these samples the comparison says nothing")
+    for line in told(list(dict.fromkeys(line for side in sides.values() for line in side.unreadable))):
+        console.print(line, markup=False)
     slower = [c.key for c in compared if c.comparison and c.comparison.verdict == "slower"]
     if slower and fail_on_slower:
         raise click.exceptions.Exit(1)

@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 
 from bench import machine, teardown
-from bench.forecast import stored
 from bench.rows import Row
 from bench.stack import ROOT
+from bench.stored import stored
 from plan.stack_option import StackName
 
 AIM = 0.25

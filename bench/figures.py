@@ -16,10 +16,10 @@ from pathlib import Path
 
 import click
 
-from bench import rows
 from bench.rows import Row
 from bench.spans import own_share
 from bench.stats import compare, estimate
+from bench.stored import load
 from plan.stack_option import StackName
 
 REFERENCE, BEYOND = "arrow", "polars"
@@ -89,7 +89,7 @@ def measure(name: str, case: Case) -> None:
 def newest(case: Case) -> list[Row]:
     """Rows of the case's newest run, whose file's name begins with its time; none where it was never measured."""
     runs = sorted(case.folder.rglob("*.jsonl"), key=lambda path: path.name)
-    return [row for path in runs[-1:] for row in rows.read(path) if isinstance(row, Row)]
+    return [sourced.row for sourced in load(runs[-1:]).rows]
 
 
 def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:

@@ -17,12 +17,12 @@ from typing import Any
 import click
 import numpy as np
 
-from bench import command, rows, stage
+from bench import command, stage
 from bench.engines import Sessions
 from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
-from bench.rows import Row
 from bench.scaling_rows import Log
+from bench.stored import load
 from plan.stack_option import StackName
 
 ITEMS, LARGE_BYTES, LARGE = 200, 100_000_000, 6
@@ -102,7 +102,7 @@ def one_file(name: str) -> Iterator[Figure]:
 
 def sorted_one_file(new: Iterable[Path]) -> Iterator[Figure]:
     """The figures of these rows."""
-    found = [row for path in new for row in rows.read(path) if isinstance(row, Row)]
+    found = [sourced.row for sourced in load(sorted(new)).rows]
     times: dict[str, list[float]] = {}
     for row in found:
         if row.metric == "run_s" and row.condition == "warm" and row.status == "ok" and row.value is not None:

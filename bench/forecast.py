@@ -17,8 +17,9 @@ from bench import dataset, stack
 from bench.calibrate import TARGETS, overlay
 from bench.costs import DOWN
 from bench.engines import BASELINES, NEEDS, EngineError, labels
-from bench.rows import Row, read
+from bench.rows import Row
 from bench.samples import UNTIMED_RUNS
+from bench.stored import stored
 from plan import estimate as estimates
 from plan import settings as stacks
 from plan.estimate import Estimate, Range, Terms
@@ -156,12 +157,6 @@ def calibrated(settings: Settings, asked: Asked) -> tuple[Parameters, list[str]]
 def _first(engine: str) -> str:
     """The part of a hybrid's name that its platform is of."""
     return engine.split("+", maxsplit=1)[0]
-
-
-def stored(results: Path) -> list[Row]:
-    """All readable rows in a folder, oldest file first; none where there is no folder."""
-    files = sorted(results.rglob("*.jsonl")) if results.is_dir() else []
-    return [row for file in files for row in read(file) if isinstance(row, Row)]
 
 
 def sized(asked: Asked) -> Asked:

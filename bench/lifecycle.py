@@ -19,7 +19,7 @@ CLUSTERS = ("ray", "dask")
 
 def cluster_of(engine: str) -> str | None:
     """The cluster that an engine runs on, None for functions and baselines."""
-    return next((name for name in NEEDS[engine] if name in CLUSTERS), None)
+    return next((name for name in NEEDS.get(engine, ()) if name in CLUSTERS), None)
 
 
 def machines(outputs: Outputs, name: str | None, seconds: float, worker_s: float | None = None) -> Billed:

@@ -5,14 +5,33 @@ when rows are read, so that old rows can be priced again.
 """
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 SCHEMA_VERSION = 1
+NUMBERS = frozenset(
+    {
+        *("images", "workers", "nodes", "slots_per_node", "bad_rows", "driver_peak_mib", "worker_peak_mib"),
+        *("up_at", "at_s", "wanted", "busy", "done", "starting", "leaving"),
+        *("actual_s", "estimate_low_s", "estimate_high_s", "calibrated_rows"),
+    }
+)
+"""Parameters that readers of rows count with: numbers of at least 0, or null."""
+
+NEEDED = {"workers_at": ("at_s", "wanted", "busy", "done"), "palette": ("image", "colours")}
+"""Parameters without which a row of the metric says nothing."""
+
+# No second, byte, request or worker of a benchmark is beyond these: what is would overflow a sum or a float.
+Real = Annotated[float, Field(ge=-1e15, le=1e15)]
+Amount = Annotated[float, Field(ge=0, le=1e15)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 FailureKind = Literal[
     "wrong-answer",  # finished, but the answer differs from the manifest's or the other engines'
@@ -32,45 +51,45 @@ FailureKind = Literal[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Workers(_Part):
     """Workers of this sample in the three notions of memory; `seen` is read back from running workers."""
 
-    count: int
-    vcpu: float
-    declared_mib: int
-    limit_mib: int | None = None
-    seen_mib: int | None = None
+    count: Count
+    vcpu: Annotated[float, Field(ge=0, le=1e6)]
+    declared_mib: Annotated[int, Field(ge=128, le=2**53)]
+    limit_mib: Count | None = None
+    seen_mib: Count | None = None
     enforced_by: Literal["nanny", "cgroup", "lambda", "pod", "none"] = "none"
-    pids: list[int] = []
+    pids: list[Count] = []
 
 
 class Data(_Part):
     """What was read. `uri` never holds keys."""
 
     uri: str
-    files: int
-    size_bytes: int
-    rows: int | None = None
+    files: Count
+    size_bytes: Count
+    rows: Count | None = None
 
 
 class Billed(_Part):
     """Quantities a provider would bill for this sample; local samples carry them too, to be priced as modelled."""
 
-    node_s: dict[str, float] = Field({}, description="instance type to node-seconds; 'local' where there is no type")
-    worker_s: float = 0.0
-    function_gb_s: float = 0.0
-    function_s: float = 0.0
-    function_requests: int = 0
+    node_s: dict[str, Amount] = Field({}, description="instance type to node-seconds; 'local' where there is no type")
+    worker_s: Amount = 0.0
+    function_gb_s: Amount = 0.0
+    function_s: Amount = 0.0
+    function_requests: Count = 0
     architecture: Literal["x86_64", "arm64"] = Field(
         "x86_64", description="of the functions, which decides their price"
     )
-    s3_gets: int = 0
-    s3_puts: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
+    s3_gets: Count = 0
+    s3_puts: Count = 0
+    bytes_read: Count = 0
+    bytes_written: Count = 0
 
 
 class Failure(_Part):
@@ -83,9 +102,9 @@ class Failure(_Part):
 class Task(_Part):
     """One call inside a worker. Seconds since the sample's clock started; `lane`: the worker's number in it, from 0."""
 
-    lane: int
-    began_s: float
-    ended_s: float
+    lane: Count
+    began_s: Real
+    ended_s: Real
     on_function: bool = False
 
 
@@ -102,23 +121,41 @@ class Row(_Part):
     label: str = Field(description="the engine as asked for; `dask` and `dask#2` when it is compared with itself")
     reader: str | None = None
     condition: Literal["cold", "warm", "none"]
-    repeat: int
+    repeat: Count
     workers: Workers | None = None
     data: Data | None = None
-    phases: dict[str, float] = Field({}, description="span name to seconds; spans of one row do not overlap")
+    phases: dict[str, Amount] = Field({}, description="span name to seconds; spans of one row do not overlap")
     tasks: list[Task] = Field([], description="what workers did meanwhile, where engine and clocks tell")
     metric: str = "run_s"
-    value: float | None = None
+    value: Real | None = None
     unit: str = "s"
     billed: Billed = Billed()
     answer: str | None = Field(None, description="checksum of the canonical answer")
     status: Literal["ok", "failed", "dropped"] = "ok"
     failure: Failure | None = None
     unequal: bool = Field(False, description="run under --allow-unequal with workers that differ from the stack's")
-    parameters: dict[str, str | int | float | bool | None] = {}
+    parameters: dict[str, str | Whole | Real | bool | None] = {}
     versions: dict[str, str] = {}
     commit: str | None = None
-    machine: dict[str, str | int | float] = {}
+    machine: dict[str, str | Whole | Real] = {}
+
+    @field_validator("at")
+    @classmethod
+    def _instant(cls, at: str) -> str:
+        """The same instant in UTC, so that instants compare as their texts do."""
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError(f"found {at!r} without its zone, wanted an instant such as 2026-11-20T09:00:00+00:00")
+        return instant.astimezone(UTC).isoformat()
+
+    @field_validator("parameters")
+    @classmethod
+    def _numbers(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name in NUMBERS & parameters.keys():
+            found = parameters[name]
+            if found is not None and (isinstance(found, bool | str) or found < 0):
+                raise ValueError(f"found {name} {found!r}, wanted a number of at least 0")
+        return parameters
 
 
 def append(path: Path, row: Row) -> None:
@@ -138,23 +175,58 @@ def append(path: Path, row: Row) -> None:
 
 
 class Unreadable(_Part):
-    """A line that is not a row of this schema."""
+    """A line that is no row of this schema, or no sample of its own; line 0: the file cannot be read."""
 
     path: str
     line: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}"
+
 
 def read(path: Path) -> Iterator[Row | Unreadable]:
     """Rows of one JSON-lines file in order; a line that cannot be read is reported in its place, never skipped."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield Row.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                reason = f"{where}: {first['msg']}" if where else first["msg"]
-                yield Unreadable(path=str(path), line=number, reason=reason)
+    for _, found in numbered(path):
+        yield found
+
+
+def numbered(path: Path) -> Iterator[tuple[int, Row | Unreadable]]:
+    """As `read`, each with its line, counted from 1."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, _parsed(path, number, line)
+    except OSError as error:
+        yield 0, Unreadable(path=str(path), line=0, reason=error.strerror or str(error))
+
+
+def _parsed(path: Path, number: int, line: bytes) -> Row | Unreadable:
+    try:
+        version = json.loads(line.strip(), object_pairs_hook=_unique).get("schema_version")
+        if type(version) is not int or version != SCHEMA_VERSION:
+            raise ValueError(f"found schema_version {version!r}, wanted {SCHEMA_VERSION}: another program wrote it")
+        row = Row.model_validate_json(line, strict=True)
+        if row.metric == "run_s" and row.status == "ok" and not (row.value and row.value > 0):
+            raise ValueError(f"found a run that is ok with value {row.value}, wanted seconds above 0")
+        if missing := [name for name in NEEDED.get(row.metric, ()) if row.parameters.get(name) is None]:
+            raise ValueError(f"found {row.metric} without {', '.join(missing)} among its parameters")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+    except (ValueError, AttributeError, RecursionError) as error:
+        reason = f"no row: {error}" if isinstance(error, AttributeError | RecursionError) else str(error)
+    else:
+        return row
+    return Unreadable(path=str(path), line=number, reason=reason)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"found {twice!r} twice in one object, wanted it once")
+    return found

@@ -1,7 +1,6 @@
 """`python -m bench.breakeven`: when a cluster pays off, from rows or, before there are any, from the estimate."""
 
 import textwrap
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -13,7 +12,9 @@ from bench.breakeven.charts import chart
 from bench.breakeven.sources import from_estimates, from_rows, jobs, on_arm
 from bench.costs import DOWN, Prices
 from bench.engines import BASELINES
-from bench.rows import Row, read
+from bench.rows import Row
+from bench.stored import load as load_rows
+from bench.stored import told
 from catalog.prices import PriceError, assumed, price_sets, table, warnings
 from plan.billing import exact
 from plan.estimate import Terms, scaled
@@ -109,13 +110,11 @@ def _line(option: Option, options: list[Option]) -> str:
     return f"{shown}; {break_even(option, functions[0]).reason}" if functions else shown
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    for file in sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]:
-        for row in read(file):
-            if isinstance(row, Row):
-                yield row
-            else:
-                click.echo(f"unreadable: {row.path}:{row.line}: {row.reason}", err=True)
+def _rows(path: Path) -> list[Row]:
+    loaded = load_rows([path])
+    for line in told(loaded.unreadable):
+        click.echo(line, err=True)
+    return [sourced.row for sourced in loaded.rows]
 
 
 def _save(options: list[Option], out: Path) -> None:

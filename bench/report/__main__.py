@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from bench.report.data import load, report
+from bench.report.data import report
 from bench.report.render import render
+from bench.stored import load, told
 from plan.stack_option import StackName
 
 
@@ -21,11 +22,11 @@ def main(results: Path, out: Path, stack: str | None) -> None:
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
     out.write_text(render(found), encoding="utf-8")
-    for line in found.unreadable:
-        click.echo(f"unreadable: {line.path}:{line.line}: {line.reason}", err=True)
+    for line in told(found.unreadable):
+        click.echo(line, err=True)
     counted = sum(m.estimate.n for m in found.measured)
     click.echo(
-        f"{out}: {counted} samples count, {len(found.uncounted)} do not, {len(found.unreadable)} lines unreadable"
+        f"{out}: {counted} samples count, {len(found.uncounted)} do not, {len(found.unreadable)} lines were skipped"
     )
 
 

@@ -1,50 +1,22 @@
 """Rows on disk turned into what charts and sentences need; every figure keeps the lines it came from."""
 
-import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import rows, stats
+from bench import stats
 from bench.rows import Row, Unreadable
+from bench.stored import GB, Loaded, Sourced
+from catalog.prices import PriceError
 from plan.cost import modelled_usd
 from plan.settings import Worker
 
 BASELINES = ("pandas", "arrow", "polars")
 """Engines of one process, which are what a user has today; no reader is theirs to choose."""
-GB = 2**30
-
-
-@dataclass(frozen=True)
-class Sourced:
-    """A row and where it stands: file name and line, counted from 1."""
-
-    row: Row
-    file: str
-    line: int
-
-    @property
-    def ref(self) -> str:
-        """What tables show and links point to."""
-        return f"{self.file}:{self.line}"
-
-    @property
-    def dataset(self) -> str:
-        """The data of the row in a reader's words, with the stack: samples of different data are never pooled."""
-        return f"{data_words(self.row)}, {self.row.stack}"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """All rows found, oldest first, and the lines that are no rows."""
-
-    rows: list[Sourced]
-    unreadable: list[Unreadable]
 
 
 class Group(NamedTuple):
@@ -145,24 +117,6 @@ class Report:
         return sorted(there, key=lambda name: (name != "ingest", name))
 
 
-def load(paths: Iterable[Path], stack: str | None = None) -> Loaded:
-    """Read files, or every *.jsonl below folders. Raises FileNotFoundError naming the path that is neither."""
-    found: list[Sourced] = []
-    unreadable: list[Unreadable] = []
-    for path in paths:
-        for file in _files(path):
-            name = str(file.relative_to(path)) if path.is_dir() else file.name
-            with file.open("rb") as lines:
-                numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
-            # Rows appended meanwhile wait for the next report: zip ends with the numbers.
-            for number, item in zip(numbers, rows.read(file), strict=False):
-                if isinstance(item, Unreadable):
-                    unreadable.append(item.model_copy(update={"path": name}))
-                elif stack in (None, item.stack):
-                    found.append(Sourced(item, name, number))
-    return Loaded(sorted(found, key=lambda s: s.row.at), unreadable)
-
-
 def report(loaded: Loaded) -> Report:
     """Group, estimate and price the rows. See `counts` for what counts."""
     counted: dict[Group, list[Sourced]] = defaultdict(list)
@@ -196,32 +150,23 @@ def group_of(sourced: Sourced) -> Group:
     return Group(row.stack, row.workload, sourced.dataset, row.reader or "-", row.condition, row.label, row.run_id)
 
 
-def data_words(row: Row) -> str:
-    """Size and file count, such as `0.4 GB in 8 files`, or images; `no data` where nothing is read."""
-    if row.data is None:
-        return "no data"
-    if "images" in row.parameters:
-        return f"{row.parameters['images']} images"
-    files = "1 file" if row.data.files == 1 else f"{row.data.files} files"
-    if row.data.size_bytes < GB / 1000:
-        return f"{row.data.size_bytes:,} bytes in {files}"
-    return f"{row.data.size_bytes / GB:.3g} GB in {files}"
-
-
 def usd_of(row: Row) -> tuple[Decimal, date] | None:
-    """What the sample would cost on AWS by its billed quantities; None where it billed nothing."""
+    """What the sample would cost on AWS by its billed quantities; None where it billed nothing, or has no price."""
     worker = Worker(
         memory_mib=row.workers.declared_mib if row.workers else 4096,
         vcpu=max(1, round(row.workers.vcpu)) if row.workers else 1,
         reason="as the row says",
     )
-    usd, priced_on = modelled_usd(row.billed.model_dump(), worker)
+    try:
+        usd, priced_on = modelled_usd(row.billed.model_dump(), worker)
+    except PriceError:  # listed on the page Cost, with the row
+        return None
     return (usd, priced_on) if usd > 0 else None
 
 
 def counts(row: Row) -> bool:
     """True for a timed run that ended well. Condition `none` is an untimed run before the warm ones."""
-    return row.metric == "run_s" and row.status == "ok" and row.condition != "none" and row.value is not None
+    return row.metric == "run_s" and row.status == "ok" and row.condition != "none" and (row.value or 0) > 0
 
 
 def overhead_of(row: Row) -> float | None:
@@ -229,14 +174,6 @@ def overhead_of(row: Row) -> float | None:
     if not counts(row) or not row.phases or not row.value:
         return None
     return 1 - sum(row.phases.values()) / row.value
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(path.rglob("*.jsonl"))
-    if path.is_file():
-        return [path]
-    raise FileNotFoundError(f"found no file or folder {os.fspath(path)!r}, wanted rows (*.jsonl); run a workload first")
 
 
 def without(tags: dict[str, Any], *names: str) -> dict[str, Any]:

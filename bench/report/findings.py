@@ -74,7 +74,8 @@ def cold_title(warm: Sequence[Measured], cold: Sequence[Measured]) -> str:
 
 def phase_title(field: Sequence[Measured]) -> str:
     """Where the time of the fastest variant goes."""
-    shown = [m for m in rivals(field) if len(m.phases) > 1] or [m for m in rivals(field) if m.phases]
+    spanned = [m for m in rivals(field) if sum(m.phases.values()) > 0]
+    shown = [m for m in spanned if len(m.phases) > 1] or spanned
     if not shown:
         return "No sample has phase spans"
     best = shown[0]
@@ -138,8 +139,9 @@ def words(name: str) -> str:
 
 
 def rivals(field: Sequence[Measured]) -> list[Measured]:
-    """Fastest first, without the second label of an engine that runs beside itself: it is no rival."""
-    return sorted((m for m in field if not m.double), key=lambda m: m.estimate.median)
+    """Fastest first. The second label of an engine that runs beside itself is no rival, unless only it has samples."""
+    first = {m.engine for m in field if not m.double}
+    return sorted((m for m in field if not m.double or m.engine not in first), key=lambda m: m.estimate.median)
 
 
 def sureness(best: Sequence[float], following: Sequence[float]) -> tuple[str, str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import stats
-from bench.report.data import Measured, Report, Sourced
+from bench.report.data import Measured, Report
 from bench.rows import Row
 from bench.scaling import Step
 from bench.scaling_rows import SERIES
+from bench.stored import Sourced
 
 METRICS = {
     "first_extra_s": "first extra worker",

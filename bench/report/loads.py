@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 
 from bench import stats
 from bench.costs import Prices, worker_of
-from bench.report.data import Report, Sourced
+from bench.report.data import Report
+from bench.stored import Sourced
 
 SHARES = {"first": "first", "half": "half", "90": "90 %", "all": "all"}
 """Of the workers, by the part of the metric's name."""
+
+
+SHAPED = {"workers", "nodes", "slots_per_node"}
+"""What a row must say to have a shape."""
 
 
 class Shape(NamedTuple):
@@ -59,7 +64,12 @@ def loads(found: Report) -> list[Load]:
     groups: dict[Shape, dict[str, list[Sourced]]] = defaultdict(lambda: defaultdict(list))
     for sourced in found.rows:
         row = sourced.row
-        if row.workload == "startup" and row.status == "ok" and row.value is not None and "nodes" in row.parameters:
+        if (
+            row.workload == "startup"
+            and row.status == "ok"
+            and (row.value or 0) > 0
+            and row.parameters.keys() >= SHAPED
+        ):
             told = row.parameters
             shape = Shape(row.stack, row.label, int(told["workers"] or 0), int(told["nodes"] or 0), row.run_id)
             groups[shape][row.metric.removeprefix("startup_").removesuffix("_s")].append(sourced)

@@ -82,7 +82,7 @@ def test_unreadable_lines_are_named_and_the_rest_used(results: Path) -> None:
         half.write('{"run_id": "cut o')
     code, text = run(results / "old.jsonl", results / "new.jsonl")
     assert code == 0
-    assert "unreadable: old.jsonl:9:" in text
+    assert "skipped: old.jsonl:9:" in text
     assert "slower" in text
 
 

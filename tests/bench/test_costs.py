@@ -16,7 +16,11 @@ SLOT_S = Decimal("0.096") / 2 / 3600
 
 
 def row(at_s: float, value: float | None, metric: str = "run_s", engine: str = "ray", **fields: Any) -> Row:
-    cluster = Billed(node_s={"local": value or 0.0}, worker_s=2 * (value or 0.0)) if metric == "run_s" else Billed()
+    cluster = (
+        Billed(node_s={"local": max(value or 0.0, 0.0)}, worker_s=2 * max(value or 0.0, 0.0))
+        if metric == "run_s"
+        else Billed()
+    )
     given = {
         "platform": "local",
         "billed": cluster,

@@ -204,7 +204,7 @@ def _rate_title(part: Sequence[Growth]) -> str:
 
 
 def _areas_title(part: Sequence[Growth]) -> str:
-    told = [one for one in part if "over_worker_s" in one.times]
+    told = [one for one in part if {"over_worker_s", "under_worker_s"} <= one.times.keys()]
     if not told:
         return "No sample tells of areas"
     most = max(told, key=lambda one: one.times["over_worker_s"].median)

@@ -8,8 +8,9 @@ from bench import stack
 from bench.breakeven import Option, Spread, break_even, sentence
 from bench.breakeven.sources import from_estimates, from_rows, jobs
 from bench.report.charts import cost
-from bench.report.data import GB, Report, counts, data_words
+from bench.report.data import Report, counts
 from bench.report.parts import ANY, Figure, Line, Page, Refs, Table
+from bench.stored import GB, data_words
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import PriceError
 from plan import settings

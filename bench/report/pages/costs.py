@@ -9,9 +9,10 @@ from typing import Any
 from bench.costs import Prices, Spending, Unpriced, ledger, worker_of
 from bench.report.charts import cost
 from bench.report.charts.style import colour, in_order
-from bench.report.data import Report, Sourced
+from bench.report.data import Report
 from bench.report.findings import Answer, dollars
 from bench.report.parts import ALL, LATEST, Answers, Figure, Filters, Line, Page, Refs, Table
+from bench.stored import Sourced
 from catalog.prices import Price, PriceError, price_sets, warnings
 from plan.cost import prices_of
 

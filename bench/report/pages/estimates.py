@@ -7,9 +7,10 @@ from typing import Any
 
 from bench.report.charts import cost, published
 from bench.report.charts.style import colour
-from bench.report.data import Report, Sourced
+from bench.report.data import Report
 from bench.report.findings import Answer
 from bench.report.parts import ANY, Answers, Figure, Line, Page, Refs, Table
+from bench.stored import Sourced
 from plan.estimate.backtest import Outcome, backtest, summary
 
 WITHIN = 0.25

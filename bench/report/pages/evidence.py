@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from bench import stats
-from bench.report.data import Report, Sourced, null_tests, overhead_of
+from bench.report.data import Report, null_tests, overhead_of
 from bench.report.parts import Line, Page, Refs, Table
 from bench.rows import Row
+from bench.stored import Sourced
 
 
 def page(found: Report) -> Page:

@@ -10,6 +10,7 @@ from bench.report.charts.style import colour
 from bench.report.data import Measured, Report, without
 from bench.report.pages import ingest, study
 from bench.report.parts import Figure, Line, Page, Refs, Table
+from catalog.prices import PriceError
 from catalog.published import Published
 
 Parts = Mapping[str, list[Measured]]
@@ -104,10 +105,13 @@ def _split(m: Measured) -> dict[str, float]:
     billed, worker = row.billed.model_dump(), worker_of(row)
     none = {"function_gb_s": 0.0, "function_s": 0.0, "function_requests": 0}
     own = {name: billed[name] for name in none}
-    return {
-        "cluster": float(Prices().usd(billed | none, worker)),
-        "functions": float(Prices().usd(own, worker)) if any(own.values()) else 0.0,
-    }
+    try:
+        return {
+            "cluster": float(Prices().usd(billed | none, worker)),
+            "functions": float(Prices().usd(own, worker)) if any(own.values()) else 0.0,
+        }
+    except PriceError:  # listed on the page Cost, with the row
+        return {"cluster": 0.0, "functions": 0.0}
 
 
 def _parts_title(field: Sequence[Measured]) -> str:

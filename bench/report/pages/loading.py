@@ -179,10 +179,10 @@ def _flat_title(part: Sequence[Load]) -> str:
     ranked = _ranked(part)
     slowest = ranked[-1]
     spans = slowest.typical.row.phases
-    phase = max(spans, key=lambda name: spans[name])
-    share = spans[phase] / sum(spans.values())
-    size = ranked[0].shape.workers
-    where = f"{share:.0%} of it {PHASE_WORDS.get(phase, phase)}"
+    size, where = ranked[0].shape.workers, "no spans say on what"
+    if whole_s := sum(spans.values()):
+        phase = max(spans, key=lambda name: spans[name])
+        where = f"{spans[phase] / whole_s:.0%} of it {PHASE_WORDS.get(phase, phase)}"
     if len(ranked) == 1:
         return f"{slowest.shape.label} has {size} workers after {seconds(slowest.whole.median)}, {where}"
     return (

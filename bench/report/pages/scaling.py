@@ -80,7 +80,7 @@ def _slope(of: Measured, own: Sequence[Measured]) -> float | None:
     """Exponent between the smallest and the largest size of one variant on one stack, None for a single size."""
     mine = sorted((m for m in own if sizes.name(m) == sizes.name(of) and m.group.stack == of.group.stack),
                   key=lambda m: m.size or (0, ""))  # fmt: skip
-    if not mine or not mine[0].size or not mine[-1].size or mine[0].size[0] == mine[-1].size[0]:
+    if not mine or not mine[0].size or not mine[-1].size or mine[0].size[0] in (0, mine[-1].size[0]):
         return None
     grown = mine[-1].estimate.median / mine[0].estimate.median
     return math.log(grown) / math.log(mine[-1].size[0] / mine[0].size[0])

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from bench import rows
-from bench.report.data import Report, load, report
+from bench.report.data import Report, report
 from bench.report.render import render
 from bench.rows import Billed, Data, Failure, Row, Task, Workers
+from bench.stored import load
 from tests.bench.report import made
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -102,13 +103,20 @@ def uncounted_rows() -> list[Row]:
     """A sample that was not cold, one with a wrong answer, one of unequal workers that counts but is marked."""
     sample = next(row for row in made_rows() if row.metric == "run_s")
     odd: list[dict[str, Any]] = [
-        {"status": "dropped", "failure": Failure(kind="not-cold", message="worker 4711 was there before")},
+        {"repeat": 5, "status": "dropped", "failure": Failure(kind="not-cold", message="worker 4711 was there before")},
         {
             "status": "failed",
             "value": None,
             "failure": Failure(kind="wrong-answer", message="found <0a1b>, wanted 9f3e"),
         },
-        {"unequal": True, "label": "ray", "run_id": "20261120-0900-r2", "reader": "ranges", "condition": "warm"},
+        {
+            "unequal": True,
+            "label": "ray",
+            "run_id": "20261120-0900-r2",
+            "reader": "ranges",
+            "condition": "warm",
+            "repeat": 5,
+        },
     ]
     return [sample.model_copy(update={"at": (START + timedelta(hours=1)).isoformat(), **change}) for change in odd]
 

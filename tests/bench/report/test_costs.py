@@ -7,11 +7,12 @@ import pytest
 
 from bench.breakeven import sentence
 from bench.breakeven.sources import from_rows, jobs
-from bench.report.data import Report, Sourced
+from bench.report.data import Report
 from bench.report.pages import breakeven, costs
 from bench.report.pages.breakeven import cases
 from bench.report.parts import ANY, Refs, Table
 from bench.rows import Billed, Row
+from bench.stored import Sourced
 
 TODAY = date(2026, 11, 21)
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.data import Report, data_words, load, null_tests
+from bench.report.data import Report, null_tests
 from bench.rows import Row
+from bench.stored import data_words, load
 
 
 def test_every_group_is_of_one_run_one_data_one_condition(found: Report) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench import stats
-from bench.report.data import Measured, load, report
+from bench.report.data import Measured, report
 from bench.report.findings import answers, cold_title, cost_title, phase_title, run_time_title
+from bench.stored import load
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,14 @@ def test_answers_name_winner_lead_and_baseline(warm: list[Measured]) -> None:
 def test_an_engine_beside_itself_is_no_rival(warm: list[Measured]) -> None:
     double = next(m for m in warm if m.double)
     ahead = replace(double, samples=[0.1] * 5, estimate=stats.estimate([0.1] * 5))
-    field = [of(warm, "ray", FAST), of(warm, "arrow", SLOW), ahead]
+    field = [of(warm, "ray", FAST), of(warm, "arrow", SLOW), of(warm, "dask", SLOW), ahead]
     assert "#2" not in " ".join(said(field).values()) + run_time_title(field) + phase_title(field) + cost_title(field)
+
+
+def test_where_only_the_second_label_has_samples_it_speaks_for_its_engine(warm: list[Measured]) -> None:
+    field = [next(m for m in warm if m.double)]
+    assert run_time_title(field).startswith("dask#2 took")
+    assert said(field)["Which was fastest?"].startswith("dask#2.")
 
 
 def test_samples_of_different_runs_are_told(warm: list[Measured]) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from bench.report.charts.style import log
-from bench.report.data import Loaded, Report, Sourced, report
+from bench.report.data import Report, report
 from bench.report.growth import growths
 from bench.report.loads import loads
 from bench.report.pages import comparison, estimates, hybrid, loading, scaling, workload
@@ -14,6 +14,7 @@ from bench.report.parts import Figure, Page, Refs
 from bench.report.render import pages
 from bench.rows import Row
 from bench.scaling import areas
+from bench.stored import Loaded, Sourced
 from catalog import published
 from tests.bench.report import made
 
