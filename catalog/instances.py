@@ -27,6 +27,7 @@ class Instance:
     vcpu: int
     cores: int | None
     memory_mib: int
+    gpus: int
     clock_ghz: float | None
     network_gbps_baseline: float | None
     network_gbps_peak: float | None
@@ -112,6 +113,7 @@ def _instance(row: dict[str, str]) -> Instance:
         vcpu=int(row["vcpu"]),
         cores=_integer(row["cores"]),
         memory_mib=int(row["memory_mib"]),
+        gpus=int(row["gpus"]),
         clock_ghz=_number(row["clock_ghz"]),
         network_gbps_baseline=_number(row["network_gbps_baseline"]),
         network_gbps_peak=_number(row["network_gbps_peak"]),

@@ -92,6 +92,10 @@ class PriceTable:
         newest = max(row.valid_on for row in valid)
         return tuple(sorted((row for row in valid if row.valid_on == newest), key=lambda row: row.above))
 
+    def regions(self, provider: str = "AWS") -> list[str]:
+        """Regions of which any price is known."""
+        return sorted(self._regions.get(provider, set()) - {ANY_REGION})
+
     def price(self, item: str, region: str, on: date | None = None, provider: str = "AWS") -> Price:
         """The first tier of one item. Raises as `tiers`."""
         return self.tiers(item, region, on, provider)[0]

@@ -65,11 +65,11 @@ def sizes(settings: Settings) -> dict[str, Size]:
     found = {name: _cluster(name, cluster, settings) for name, cluster in settings.clusters.items()}
     if settings.functions is not None:
         found[FUNCTIONS] = _functions(settings)
-    if not settings.equal_limits or not settings.compare:
+    if not settings.equal_limits or not settings.compared:
         return found
-    smallest = min((found[name] for name in settings.compare), key=lambda size: size.limit_mib)
+    smallest = min((found[name] for name in settings.compared), key=lambda size: size.limit_mib)
     return {
-        name: _held(size, smallest) if name in settings.compare and size.limit_mib > smallest.limit_mib else size
+        name: _held(size, smallest) if name in settings.compared and size.limit_mib > smallest.limit_mib else size
         for name, size in found.items()
     }
 

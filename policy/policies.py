@@ -16,13 +16,12 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 
-from plan.person import PersonError, person
+from plan.person import KEYS, PersonError, person
 from plan.rules import RESOURCE_RULES, STACK_RULES, Resource, Violation, check_settings, plain
 from plan.settings import CONFIG_KEY, Settings, parse
 
 # The pack's own default is advisory, which stops nothing.
 _LEVEL = EnforcementLevel.MANDATORY
-_PERSONAL = ("owner", "clientCidr", "region", "vcpuQuota", "lambdaConcurrency", "expiresAt")
 
 
 def policies() -> list[Policy]:
@@ -49,7 +48,7 @@ def _of_stack(rule: Callable[[Sequence[Resource], Settings], Iterator[Violation]
 def _settings(args: StackValidationArgs, report: ReportViolation) -> None:
     config = pulumi.Config("breakeven")
     try:
-        who = person({key: config.get(key) or "" for key in _PERSONAL}, os.environ)
+        who = person({key: config.get(key) or "" for key in KEYS}, os.environ)
     except PersonError:
         who = None  # an embedded stack belongs to nobody; the program of another has refused this already
     _report(check_settings(_stack(), who), report)

@@ -18,7 +18,7 @@ from local import (
 )
 from plan.outputs import CacheOutputs, ClusterOutputs, FunctionsOutputs, Outputs
 from plan.settings import Cluster, Settings
-from plan.sizing import sizes
+from plan.sizing import FUNCTIONS, sizes
 
 BUCKETS = {"data_bucket": "data", "working_bucket": "working", "results_bucket": "results"}
 
@@ -31,7 +31,9 @@ def parts(settings: Settings) -> list[Part]:
     for name, cluster in settings.clusters.items():
         found += _cluster(name, cluster, settings)
     if settings.functions:
-        found.append(FunctionPool(workers=settings.functions.max_workers, memory_mib=settings.functions_memory_mib))
+        found.append(
+            FunctionPool(workers=settings.functions.max_workers, memory_mib=sizes(settings)[FUNCTIONS].limit_mib)
+        )
     return found
 
 
@@ -66,7 +68,7 @@ def outputs(settings: Settings, state_dir: Path, facts: Mapping[str, Mapping[str
         and FunctionsOutputs(
             platform="local",
             max_workers=settings.functions.max_workers,
-            memory_mib=settings.functions_memory_mib,
+            memory_mib=held[FUNCTIONS].limit_mib,
             timeout_s=settings.functions.timeout_s,
             runtime=facts["functions"]["python"],
             temp_dir=facts["functions"]["temp_dir"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from plan.person import Person
-from plan.rules import bounds, workers
+from plan.rules import bounds, machines, parts, workers
 from plan.rules.case import Case
 from plan.rules.compute import function_size, group_bounded, image_by_digest, instance_declared, metadata_v2
 from plan.rules.identity import bounded_role, least_privilege
@@ -37,8 +37,13 @@ __all__ = [
 ]
 
 SETTINGS_RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
-    bounds.platforms_belong,
+    parts.platforms_belong,
+    parts.without_effect,
+    parts.cache_reachable,
+    machines.architecture,
+    machines.no_gpu,
     workers.memory_per_slot,
+    workers.slots_have_cpu,
     workers.limit_fits,
     workers.limit_near_declared,
     workers.parity,
@@ -47,6 +52,7 @@ SETTINGS_RULES: tuple[Callable[[Case], Iterator[Violation]], ...] = (
     bounds.kubernetes_supported,
     bounds.function_range,
     bounds.cache_fits,
+    bounds.region_priced,
     bounds.expiry,
     bounds.budget,
     bounds.quota,
@@ -87,7 +93,7 @@ def check_settings(settings: Settings, person: Person | None = None, now: dateti
     instance type is judged no further, because nothing can be computed of it.
     """
     case = Case(settings, person, now or datetime.now(UTC))
-    unknown = list(bounds.types_known(case))
+    unknown = list(machines.types_known(case))
     return unknown or [violation for rule in SETTINGS_RULES for violation in rule(case)]
 
 

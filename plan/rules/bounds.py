@@ -1,11 +1,13 @@
 """Rules over what a stack may ask for: the provider's ranges, time, money, quota."""
 
+import difflib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from catalog import eks
-from catalog.instances import UnknownInstanceTypeError, instance
+from catalog.instances import instance
 from catalog.prices import PriceMissing, UnknownRegion
+from catalog.prices import table as price_table
 from plan import cost, sizing
 from plan.rules.case import Case
 from plan.rules.violation import Violation
@@ -18,47 +20,6 @@ LAMBDA_MEMORY_MIB = (128, 10_240)
 LAMBDA_TIMEOUT_S = (1, 900)
 CACHE_SHARE = 0.75
 """Redis needs room beside its data for copies on write and buffers; above this share a node runs out of memory."""
-
-
-def types_known(case: Case) -> Iterator[Violation]:
-    """Every instance type is in the catalog and of AWS. Judged first: nothing can be computed of an unknown one."""
-    settings = case.settings
-    named = {f"clusters.{name}.instanceType": cluster.instance_type for name, cluster in settings.clusters.items()}
-    for name, cluster in settings.clusters.items():
-        named[f"clusters.{name}.headInstanceType"] = cluster.head_instance_type
-    for key in ("kubernetes", "cache", "driver"):
-        named[f"{key}.instanceType"] = getattr(getattr(settings, key), "instance_type", None)
-    for key, kind in named.items():
-        if kind is None:
-            continue
-        try:
-            provider = instance(kind).provider
-        except UnknownInstanceTypeError as error:
-            yield case.refused("instance-known", key, repr(kind), "a type of catalog/instances.csv", str(error))
-            continue
-        if provider != "AWS":
-            wanted = "a type of AWS, the only provider that the programs declare"
-            yield case.refused("instance-known", key, f"{kind!r} of {provider}", wanted, "choose an AWS type")
-
-
-def platforms_belong(case: Case) -> Iterator[Violation]:
-    """Only local parts in an embedded stack, only remote ones in a bench stack, and none in `base`."""
-    settings = case.settings
-    parts = {f"clusters.{name}": cluster.platform == "local" for name, cluster in settings.clusters.items()}
-    parts |= {key: part.platform == "local" for key in ("functions", "cache") if (part := getattr(settings, key))}
-    parts |= {key: False for key in ("kubernetes", "driver") if getattr(settings, key)}
-    wanted = {
-        "embedded": "only local parts",
-        "bench": "only parts on AWS",
-        "base": "no cluster, functions, cache or driver",
-    }
-    for key, local in parts.items():
-        if settings.program == "base" or local != (settings.program == "embedded"):
-            found = f"a {'local part' if local else 'part on AWS'} in a stack of program {settings.program!r}"
-            yield case.refused("platforms-belong", key, found, wanted[settings.program], "move it to another stack")
-    if settings.program == "bench" and settings.base is None:
-        wanted_base = "the name of the long-lived stack whose buckets and images are used"
-        yield case.refused("platforms-belong", "base", "nothing", wanted_base, "set base: base")
 
 
 def kubernetes_supported(case: Case) -> Iterator[Violation]:
@@ -124,26 +85,47 @@ def expiry(case: Case) -> Iterator[Violation]:
         yield Violation("expiry", "breakeven:expiresAt", found, wanted, fix)
 
 
+def region_priced(case: Case) -> Iterator[Violation]:
+    """A region whose prices are known: else neither cost nor budget could be judged."""
+    regions = price_table().regions()
+    if case.person is None or case.person.region in regions:
+        return
+    near = difflib.get_close_matches(case.person.region, regions, n=1, cutoff=0.0)
+    found, wanted = repr(case.person.region), f"a region with prices in catalog/prices.csv: {', '.join(regions)}"
+    fix = f"correct it (the nearest is {near[0]!r}), or add its prices with ops.refresh_prices --region ... --write"
+    yield Violation("region-priced", "breakeven:region", found, wanted, fix)
+
+
 def budget(case: Case) -> Iterator[Violation]:
+    """The worst cost until expiry, from now on where it is moved, is within the stack's own cap."""
     if case.settings.program != "bench" or case.settings.ttl_h is None:
         return  # without ttlH there is no bound: `expiry` says so
     if case.settings.budget_usd is None:
         yield case.refused("budget", "budgetUsd", "nothing", "a cap of the worst cost until expiry", "set budgetUsd")
         return
-    region = case.person.region if case.person else cost.DEFAULT_REGION
+    region, hours = case.person.region if case.person else cost.DEFAULT_REGION, case.hours
+    lasting = case.settings.model_copy(update={"ttl_h": hours})
     try:
-        worst = cost.worst_until_expiry(case.settings, region)
-    except (PriceMissing, UnknownRegion) as error:
+        worst = cost.worst_until_expiry(lasting, region)
+    except UnknownRegion:
+        return  # `region_priced` says so
+    except PriceMissing as error:
         yield case.refused("budget", "budgetUsd", f"no price ({error})", "a price for every part", "add the price")
         return
     if worst > case.settings.budget_usd:
+        moved = case.person.expires_at if case.person and hours != case.settings.ttl_h else None
+        until = f"until the moved expiry {moved}, in {hours:.1f} h" if moved else f"until expiry after {hours:g} h"
+        less = f"move expiresAt to an earlier hour, or lower {_LESS}" if moved else f"lower ttlH, {_LESS}"
         yield case.refused(
             "budget",
             "budgetUsd",
-            f"a worst cost of {worst:.2f} USD in {region} until expiry after {case.settings.ttl_h:g} h",
+            f"a worst cost of {worst:.2f} USD in {region} {until}",
             f"at most {case.settings.budget_usd:.2f} USD",
-            "lower ttlH, nodes, maxWorkers or timeoutS, or raise budgetUsd knowingly",
+            f"{less}, or raise budgetUsd knowingly",
         )
+
+
+_LESS = "nodes, maxWorkers or timeoutS"
 
 
 def quota(case: Case) -> Iterator[Violation]:
@@ -162,3 +144,9 @@ def quota(case: Case) -> Iterator[Violation]:
         wanted = f"at most {case.person.lambda_concurrency}, the quota in breakeven:lambdaConcurrency"
         fix = "lower maxWorkers, or ask AWS for a higher quota"
         yield case.refused("quota", "functions.maxWorkers", found, wanted, fix)
+    memory = case.sizes[FUNCTIONS].limit_mib
+    if memory > case.person.lambda_memory_mib:
+        found = f"{memory} MiB for each function"
+        wanted = f"at most {case.person.lambda_memory_mib}, what your account allows by breakeven:lambdaMemoryMib"
+        fix = "ask AWS Support to lift it (docs/aws.md, Quotas), or declare a smaller worker with its reason"
+        yield case.refused("quota", "functions.memoryMib", found, wanted, fix)

@@ -29,6 +29,15 @@ class Case:
         """Every platform but the functions."""
         return [size for name, size in self.sizes.items() if name in self.settings.clusters]
 
+    @property
+    def hours(self) -> float:
+        """Hours for which the stack costs, at most: `ttlH`, or until a moved expiry where that is later."""
+        declared = self.settings.ttl_h or 0.0
+        moved = self.person.expires_at if self.person else None
+        if moved is None:
+            return declared
+        return max(declared, (datetime.fromisoformat(moved) - self.now).total_seconds() / 3600)
+
     def refused(self, rule: str, key: str, found: str, wanted: str, fix: str) -> Violation:
         """A violation at one key of the stack's file."""
         return Violation(rule, f"Pulumi.{self.settings.stack}.yaml, {key}", found, wanted, fix)

@@ -9,6 +9,7 @@ from typing import Any
 from catalog.instances import UnknownInstanceTypeError, instance
 from plan import sizing
 from plan.rules.bounds import LAMBDA_MEMORY_MIB, LAMBDA_TIMEOUT_S
+from plan.rules.machines import named_types
 from plan.rules.violation import Violation
 from plan.rules.wire import UNKNOWN, Resource, at, items
 from plan.settings import Settings
@@ -132,10 +133,7 @@ def digest(image: str) -> bool:
 
 def declared_types(settings: Settings) -> set[str]:
     """Every instance type that the settings name."""
-    parts = [settings.kubernetes, settings.cache, settings.driver]
-    types = [part.instance_type for part in parts if part is not None]
-    types += [kind for c in settings.clusters.values() for kind in (c.instance_type, c.head_instance_type)]
-    return {kind for kind in types if kind is not None}
+    return set(named_types(settings).values())
 
 
 def _bounded(resource: Resource, key: str, found: Any, most: int) -> Iterator[Violation]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from catalog.instances import instance
 from plan import sizing
 from plan.rules.case import Case
 from plan.rules.violation import Violation
@@ -30,6 +31,26 @@ def memory_per_slot(case: Case) -> Iterator[Violation]:
                 if most
                 else "take a larger type, or a smaller worker with its reason",
             )
+
+
+def slots_have_cpu(case: Case) -> Iterator[Violation]:
+    """A worker's vCPU are there: slots times vCPU per worker are at most a node's vCPU; local workers have one each."""
+    vcpu = case.settings.worker.vcpu
+    for size in case.clusters:
+        if size.platform == "ec2" and size.instance_type is not None:
+            offered = instance(size.instance_type).vcpu
+            if size.slots_per_node * vcpu > offered:
+                most = offered // vcpu
+                yield case.refused(
+                    "slots-have-cpu",
+                    f"clusters.{size.name}",
+                    f"{size.slots_per_node} slots x {vcpu} vCPU per worker on {size.instance_type} of {offered} vCPU",
+                    f"at most {most} slots" if most else f"a type of at least {vcpu} vCPU",
+                    f"set slotsPerNode: {most}" if most else "take a larger type, or lower worker.vcpu",
+                )
+    if vcpu > 1 and any(size.platform == "local" for size in case.sizes.values()):
+        found, wanted = f"{vcpu} on local workers", "1, since a local worker is one process with one slot"
+        yield case.refused("slots-have-cpu", "worker.vcpu", found, wanted, "set worker.vcpu: 1")
 
 
 def limit_fits(case: Case) -> Iterator[Violation]:
@@ -71,17 +92,18 @@ def limit_near_declared(case: Case) -> Iterator[Violation]:
 
 
 def parity(case: Case) -> Iterator[Violation]:
-    """Compared platforms have workers of one declared size; with equalLimits, of one limit."""
+    """Compared platforms, all where `compare` is left out, have workers of one declared size; with equalLimits, of one
+    limit."""
     wanted = case.settings.worker.memory_mib
-    for name in case.settings.compare:
+    for name in case.settings.compared:
         size = case.sizes[name]
         if size.declared_mib != wanted:
             yield case.refused(
                 "parity",
                 "functions.memoryMib" if name == FUNCTIONS else f"clusters.{name}",
                 f"{size.declared_mib} MiB per worker, compared with {wanted} MiB elsewhere",
-                f"{wanted} MiB on every compared platform ({', '.join(case.settings.compare)})",
-                f"remove memoryMib, or take {name!r} out of `compare`, or change worker.memoryMib with its reason",
+                f"{wanted} MiB on every compared platform ({', '.join(case.settings.compared)})",
+                f"remove memoryMib, or list in `compare` what is compared without {name!r}, or change worker.memoryMib",
             )
         cluster = case.settings.clusters.get(name)
         if case.settings.equal_limits and cluster and cluster.limit_mib not in (None, size.limit_mib):
@@ -135,7 +157,7 @@ def autoscale_reachable(case: Case) -> Iterator[Violation]:
 def warnings(case: Case) -> list[str]:
     """What is stated and not refused: compared platforms that give a worker unlike CPU or hold it to unlike memory,
     and memory that nothing enforces."""
-    compared = [case.sizes[name] for name in case.settings.compare]
+    compared = [case.sizes[name] for name in case.settings.compared]
     stated = {
         "vCPU per worker": {size.name: round(size.vcpu_per_worker, 2) for size in compared},
         "limits in MiB": {size.name: float(size.limit_mib) for size in compared},

@@ -143,6 +143,7 @@ def engine(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
         "BREAKEVEN_REGION": "us-east-1",
         "BREAKEVEN_VCPU_QUOTA": "512",
         "BREAKEVEN_LAMBDA_CONCURRENCY": "1000",
+        "BREAKEVEN_LAMBDA_MEMORY_MIB": "10240",
     }
     return Engine(project, environment)
 

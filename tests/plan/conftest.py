@@ -15,7 +15,9 @@ from plan.settings import CONFIG_KEY, Settings, parse
 ROOT = Path(__file__).parents[2]
 # Support dates pass with time: the rules are tested on a fixed day.
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-GENEROUS = Person("tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambda_concurrency=1000)
+GENEROUS = Person(
+    "tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambda_concurrency=1000, lambda_memory_mib=10_240
+)
 
 Change = Callable[..., Settings]
 

@@ -74,7 +74,7 @@ def test_a_refused_stack_ends_with_one_and_the_reason(tmp_path: Path, monkeypatc
 
 
 def test_a_region_without_prices_is_refused_and_not_a_traceback(generous: Person) -> None:
-    assert "[budget]" in shown(load("bench-32", ROOT), replace(generous, region="xx-nowhere-9"))
+    assert "[region-priced]" in shown(load("bench-32", ROOT), replace(generous, region="xx-nowhere-9"))
 
 
 def test_it_runs_alone_without_the_engines(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ PERSON = {
     "BREAKEVEN_REGION": "us-east-1",
     "BREAKEVEN_VCPU_QUOTA": "512",
     "BREAKEVEN_LAMBDA_CONCURRENCY": "1000",
+    "BREAKEVEN_LAMBDA_MEMORY_MIB": "10240",
 }
 BUCKET = "aws:s3/bucket:Bucket"
 RIGHT = ["aws:ec2/securityGroup:SecurityGroup", {"ingress": [{"cidrBlocks": ["203.0.113.7/32"]}], "tags": TAGS}]

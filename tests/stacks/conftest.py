@@ -23,7 +23,9 @@ BASE = {
     "resultsBucket": "results",
     "images": {name: f"{REGISTRY}/{name}@{DIGEST}" for name in ("cluster", "functions")},
 }
-PERSON = Person("tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambda_concurrency=1000)
+PERSON = Person(
+    "tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambda_concurrency=1000, lambda_memory_mib=10_240
+)
 
 
 @dataclass(frozen=True)

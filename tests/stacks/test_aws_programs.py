@@ -115,7 +115,17 @@ def test_the_program_does_not_grow_with_the_nodes(bench: Any, run: Callable[...,
     small = load("bench-32", ROOT)
     large = {name: cluster.model_copy(update={"nodes": 1024}) for name, cluster in small.clusters.items()}
     wide = small.model_copy(update={"clusters": large, "budget_usd": 1e6})
-    ran = run(wide, Person("tester", "203.0.113.7/32", "us-east-1", vcpu_quota=10_000, lambda_concurrency=1000))
+    ran = run(
+        wide,
+        Person(
+            "tester",
+            "203.0.113.7/32",
+            "us-east-1",
+            vcpu_quota=10_000,
+            lambda_concurrency=1000,
+            lambda_memory_mib=10_240,
+        ),
+    )
     assert set(ran.resources) == set(bench.resources)
 
 

@@ -1,0 +1,63 @@
+"""Rules over parts of a stack together: they belong to its program, reach each other, and none is there for nothing."""
+
+from collections.abc import Iterator
+
+from plan.rules.case import Case
+from plan.rules.violation import Violation
+
+_BY_PROGRAM = {
+    "embedded": "only local parts",
+    "bench": "only parts on AWS",
+    "base": "no cluster, functions, cache or driver",
+}
+
+
+def platforms_belong(case: Case) -> Iterator[Violation]:
+    """Only local parts in an embedded stack, only remote ones in a bench stack, and none in `base`."""
+    settings = case.settings
+    parts = {f"clusters.{name}": cluster.platform == "local" for name, cluster in settings.clusters.items()}
+    parts |= {key: part.platform == "local" for key in ("functions", "cache") if (part := getattr(settings, key))}
+    parts |= {key: False for key in ("kubernetes", "driver") if getattr(settings, key)}
+    for key, local in parts.items():
+        if settings.program == "base" or local != (settings.program == "embedded"):
+            found = f"a {'local part' if local else 'part on AWS'} in a stack of program {settings.program!r}"
+            wanted = _BY_PROGRAM[settings.program]
+            yield case.refused("platforms-belong", key, found, wanted, "move it to another stack")
+    if settings.program == "bench" and settings.base is None:
+        wanted_base = "the name of the long-lived stack whose buckets and images are used"
+        yield case.refused("platforms-belong", "base", "nothing", wanted_base, "set base: base")
+
+
+def without_effect(case: Case) -> Iterator[Violation]:
+    """No key that would change nothing: what is written in a stack's file is what its reader believes."""
+    settings = case.settings
+    given = {field.alias: key for key, field in type(settings).model_fields.items() if key in settings.model_fields_set}
+    on_pods = any(cluster.platform == "eks" for cluster in settings.clusters.values())
+    idle: dict[str, str] = {}
+    if settings.program != "bench":
+        idle |= dict.fromkeys(
+            ("base", "ttlH", "budgetUsd"), f"nothing of a stack of program {settings.program!r} is paid"
+        )
+    if settings.program == "base":
+        idle |= dict.fromkeys(("worker", "compare", "equalLimits"), "a base stack has no workers")
+    if not on_pods:
+        idle["kubernetes"] = "no cluster of the stack runs on eks"
+    else:
+        idle["driver"] = "with clusters on eks the driver is a Job in the cluster"
+    if len(settings.compared) < 2:
+        idle["equalLimits"] = "there are not two platforms to compare"
+    for key, reason in idle.items():
+        if key in given:
+            yield case.refused(
+                "without-effect", str(key), f"a key without effect: {reason}", "what it decides", "leave it out"
+            )
+
+
+def cache_reachable(case: Case) -> Iterator[Violation]:
+    """Functions reach a cache host only from inside its network."""
+    functions, cache = case.settings.functions, case.settings.cache
+    if cache is None or functions is None or cache.platform != "ec2" or functions.platform != "lambda":
+        return
+    if not functions.in_vpc:
+        found = "functions outside the network of the cache, which they cannot reach there"
+        yield case.refused("cache-reachable", "functions.inVpc", found, "inVpc: true", "set it, or remove the cache")
