@@ -21,6 +21,7 @@ from plan.estimate import Estimate, estimate
 from plan.estimate.parameters import Draws, Parameter, Parameters, write
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import MB_PER_GB, Work, straggle
+from plan.narrow import echo
 from plan.settings import Settings, load
 from plan.stack_option import StackName
 
@@ -157,10 +158,10 @@ def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
             shown = (
                 f"{miss.label:8} estimate {miss.estimated_s:8.2f} s, measured {miss.actual_s:8.2f} s, {miss.error:+.0%}"
             )
-            click.echo(f"{title}: {shown}")
+            echo(f"{title}: {shown}")
     if out is not None:
         write(out, own)
-        click.echo(f"wrote {len(own)} parameters to {out}")
+        echo(f"wrote {len(own)} parameters to {out}")
     if keep:
         kept = 0
         firsts = {
@@ -171,7 +172,7 @@ def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
             if TARGETS[label] in made:
                 append(rows, estimate_row(row, made[TARGETS[label]]))
                 kept += 1
-        click.echo(f"kept {kept} estimates in {rows}")
+        echo(f"kept {kept} estimates in {rows}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.table import Table
 from bench import stats
 from bench.report.data import counts, group_of, overhead_of
 from bench.stored import Loaded, Sourced, load, sample, told
+from plan.narrow import Fitted
 from plan.stack_option import StackName
 
 OVERHEAD = "harness overhead"
@@ -127,7 +128,7 @@ def main(base: str, other: str, *, results: Path, stack: str | None, min_size: f
     except Missing as error:
         raise click.ClickException(str(error)) from None
     compared = compare(sides[base].rows, sides[other].rows, min_size)
-    console.print(_table(base, other, compared))
+    console.print(Fitted(_table(base, other, compared), lead=5))
     for name, side in sides.items():
         if shares := overheads(side.rows):
             median = stats.estimate(shares).median

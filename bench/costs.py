@@ -138,6 +138,12 @@ def ledger(rows: Iterable[Row], prices: Prices | None = None) -> Iterator[Spendi
             yield Unpriced(run_id, group[0].stack, label, error)
 
 
+def dated(days: Iterable[date]) -> str:
+    """Of which days prices are, in the same words wherever an amount is shown: the day of each one's last check."""
+    first, last = min(known := list(days)), max(known)
+    return f"prices of {first}" if first == last else f"prices of {first} to {last}"
+
+
 def worker_of(row: Row) -> Worker:
     """The declared worker of a row, as a slot to be priced."""
     memory_mib = row.workers.declared_mib if row.workers else Worker().memory_mib

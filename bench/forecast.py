@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, stack
@@ -27,6 +26,7 @@ from plan.estimate.parameters import Draws, Parameter, Parameters
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import Work, straggle
 from plan.estimate.workloads import work
+from plan.narrow import echo
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, sizes
 from tasks.objects import Access, EndpointFailed, NoData, list_objects
@@ -187,19 +187,19 @@ def tell(asked: Asked) -> None:
     size = [f"{asked.gb:.3g} GB"] if asked.gb is not None else []
     what = " in ".join(size + ([f"{asked.items} items"] if asked.items else [])) or "no data"
     cold, warm = asked.runs
-    click.echo(f"{asked.stack}: {asked.workload}, {what}; for each engine {cold} cold and {warm} other runs")
+    echo(f"{asked.stack}: {asked.workload}, {what}; for each engine {cold} cold and {warm} other runs")
     for one in found:
-        click.echo(_line(one))
+        echo(_line(one))
     if unknown := {label for label, _ in wanted} - {one.label for one in found}:
-        click.echo(f"not in the model: {', '.join(sorted(unknown))} (one process on the machine that drives the run)")
+        echo(f"not in the model: {', '.join(sorted(unknown))} (one process on the machine that drives the run)")
     none = f"Parameters as published: {asked.results} holds no rows of it."
-    click.echo(f"Calibrated with rows of {', '.join(runs)}." if runs else none)
+    echo(f"Calibrated with rows of {', '.join(runs)}." if runs else none)
     usd, high = sum(one.usd.value for one in found), sum(one.usd.high for one in found)
     local = " Modelled: on local nothing is billed." if all(one.warm.modelled for one in found) else ""
-    click.echo(f"All: {usd:.4f} USD, up to {high:.4f}.{local} The middle 90 % of draws from the parameters' ranges.")
+    echo(f"All: {usd:.4f} USD, up to {high:.4f}.{local} The middle 90 % of draws from the parameters' ranges.")
     if settings.budget_usd is not None:
         fits = "within" if high <= settings.budget_usd else "ABOVE: such a run is refused; the"
-        click.echo(f"The upper end is {fits} budgetUsd {settings.budget_usd:g}, of which earlier runs take their part.")
+        echo(f"The upper end is {fits} budgetUsd {settings.budget_usd:g}, of which earlier runs take their part.")
 
 
 def _line(one: Forecast) -> str:

@@ -146,6 +146,8 @@ class Row(_Part):
         instant = datetime.fromisoformat(at)
         if instant.tzinfo is None:
             raise ValueError(f"found {at!r} without its zone, wanted an instant such as 2026-11-20T09:00:00+00:00")
+        if not 1970 <= instant.year < 2200:
+            raise ValueError(f"found {at!r}, wanted an instant between the years 1970 and 2200")
         return instant.astimezone(UTC).isoformat()
 
     @field_validator("parameters")

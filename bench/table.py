@@ -1,16 +1,18 @@
 """The table at the end of a run: median with interval, throughput, ratio, start-up, answer, modelled cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from decimal import Decimal
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.costs import dated
 from bench.engines import BASELINES
 from bench.rows import Row
 from bench.stats import Estimate, estimate, null_test
 from plan.cost import modelled_usd
+from plan.narrow import Fitted
 from plan.outputs import Outputs
 from plan.settings import Worker
 
@@ -59,10 +61,11 @@ def best_baseline(rows: Sequence[Row], wanted: str = "warm") -> float | None:
     return None
 
 
-def table(rows: Sequence[Row], priced: Priced) -> Table:
-    """One line per label and condition. `answer` is `equal` only if every run of the line gave the true answer."""
+def table(rows: Sequence[Row], priced: Priced) -> Fitted:
+    """One line per label and condition. `answer`: see `answers`."""
     start_up = {row.label: row.value for row in rows if row.metric == "startup_s"}
     dates: set[date] = set()
+    given = {row.answer for row in rows if _counts(row) and row.answer}
     lines = []
     for (label, condition), group in groups(rows).items():
         values = _times(group)
@@ -74,18 +77,18 @@ def table(rows: Sequence[Row], priced: Priced) -> Table:
         started = start_up.get(label)
         lines.append(
             (
-                label,
+                f"{label} (unequal workers)" if any(row.unequal for row in group) else label,
                 condition,
                 _interval(found),
                 f"{size / found.median:.2f}" if found else "",
                 f"{found.median / baseline:.2f}" if found and baseline else "",
                 f"{started:.1f}" if started is not None else "",
-                _answers(group),
+                answers(group, given),
                 f"{sorted(usd for usd, _ in cost)[len(cost) // 2]:.6f}" if cost else "",
                 _not_counted(group),
             )
         )
-    day = f", prices of {max(dates):%Y-%m-%d}" if dates else ""
+    day = f", {dated(dates)}" if dates else ""
     drawn = Table(caption=f"median with 95 % bootstrap interval; GB of 2**30 bytes; USD modelled{day}", highlight=False)
     for name, right in (
         ("engine", False),
@@ -101,7 +104,23 @@ def table(rows: Sequence[Row], priced: Priced) -> Table:
         drawn.add_column(name, justify="right" if right else "left")
     for line in lines:
         drawn.add_row(*line)
-    return drawn
+    return Fitted(drawn, lead=2)
+
+
+def answers(group: Sequence[Row], given: Collection[str | None]) -> str:
+    """What is known of a line's answers: `equal` only if every counted sample was judged, and all gave one answer.
+
+    given: all answers of counted samples in the table; more than one is a contradiction, and no line is then `equal`.
+    """
+    if any(row.failure and row.failure.kind == "wrong-answer" for row in group):
+        return "WRONG"
+    counted = [row for row in group if _counts(row)]
+    if not counted:
+        return "no valid sample"
+    judged = [row for row in counted if row.answer]
+    if len(judged) < len(counted):
+        return f"{len(judged)} of {len(counted)} judged" if judged else "none"
+    return "equal" if len(given) == 1 else "UNEQUAL"
 
 
 def skipped(rows: Sequence[Row]) -> list[str]:
@@ -122,23 +141,20 @@ def against_itself(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def _counts(row: Row) -> bool:
+    return row.metric == "run_s" and row.condition != "none" and row.status == "ok" and (row.value or 0) > 0
+
+
 def _times(group: Sequence[Row]) -> list[float]:
-    return [row.value for row in group if row.status == "ok" and row.value is not None]
+    return [row.value for row in group if _counts(row) and row.value is not None]
 
 
 def _interval(found: Estimate | None) -> str:
     if found is None:
-        return ""
+        return "no valid sample"
     if found.low is None or found.high is None:
         return f"{found.median:.2f} (n={found.n})"
     return f"{found.median:.2f} [{found.low:.2f}, {found.high:.2f}]"
-
-
-def _answers(group: Sequence[Row]) -> str:
-    kinds = [row.failure.kind if row.failure else None for row in group]
-    if "wrong-answer" in kinds:
-        return "WRONG"
-    return "equal" if any(row.answer for row in group) else "none"
 
 
 def _not_counted(group: Sequence[Row]) -> str:

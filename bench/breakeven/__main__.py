@@ -20,6 +20,7 @@ from plan.billing import exact
 from plan.estimate import Terms, scaled
 from plan.estimate.parameters import ParameterMissing
 from plan.estimate.phases import Work
+from plan.narrow import echo
 from plan.settings import SettingsError, load
 from plan.stack_option import StackName
 
@@ -67,10 +68,10 @@ def main(
                 work = Work(workload or "ingest", gb=gb)
                 cases = {f"the estimate of {stack}": from_estimates(settings, work, Terms(region, when, spot))}
         for source, options in cases.items():
-            click.echo(f"From {source}, {region}, {f'prices of {when}' if when else 'newest prices known'}:")
+            echo(f"From {source}, {region}, {f'prices of {when}' if when else 'newest prices known'}:")
             for option in options:
-                click.echo(_line(option, options))
-            click.echo(sentence(options))
+                echo(_line(option, options))
+            echo(sentence(options))
     except (SettingsError, PriceError, ParameterMissing, ValueError) as error:
         raise click.ClickException(str(error)) from None
     used = [table().price(item, region, when) for item in _ITEMS]
@@ -82,7 +83,7 @@ def main(
                 f"found {len(cases)} jobs, wanted one for {out}; give --rows a file, or --workload"
             )
         _save(next(iter(cases.values())), out)
-        click.echo(f"wrote {out}")
+        echo(f"wrote {out}")
 
 
 # What every break-even rests on; hosts of other types are priced from the same source as this one.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import stats
+from bench.costs import dated
 from bench.report.data import BASELINES, Measured
 
 
@@ -197,7 +198,7 @@ def _cheapest(ranked: Sequence[Measured]) -> Answer:
     if not priced:
         return Answer(question, "Not priced", "no sample has billed quantities", [])
     best = priced[0]
-    detail = f"{dollars(float(best.usd or 0))}, modelled on AWS, prices of {best.priced_on}"
+    detail = f"{dollars(float(best.usd or 0))}, modelled on AWS, {dated(m.priced_on for m in priced if m.priced_on)}"
     if len(priced) > 1:
         share = float((priced[1].usd or 0) / (best.usd or 1)) - 1
         detail += f"; {priced[1].variant} costs {share:.0%} more"

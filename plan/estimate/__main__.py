@@ -16,6 +16,7 @@ from plan.estimate import Estimate, Terms
 from plan.estimate.parameters import ParameterMissing, read
 from plan.estimate.workloads import WORKLOADS
 from plan.estimate.workloads import work as work_of
+from plan.narrow import echo
 from plan.settings import SettingsError, load
 from plan.stack_option import StackName
 
@@ -70,13 +71,13 @@ def main(
     run = "start and end only" if workload == "startup" else "first run" if cold else "one warm run"
     what = [f"{gb:g} GB"] if workload in ("ingest", "sort", "generate") else []
     what += [f"{work.items} {UNITS[workload]}"] if workload in UNITS else []
-    click.echo(
+    echo(
         f"{stack}: {' of '.join([workload, ', '.join(what)] if what else [workload])}, {run}, {region}, {_dated(when)}"
     )
     for one in found:
-        click.echo(_shown(one))
-    click.echo(f"The stack's worst cost until it expires: {worst:.2f} USD (budget {settings.budget_usd or 'none'}).")
-    click.echo("Ranges hold the middle 90 % of draws from the parameters' ranges. How wrong it has been: docs/costs.md")
+        echo(_shown(one))
+    echo(f"The stack's worst cost until it expires: {worst:.2f} USD (budget {settings.budget_usd or 'none'}).")
+    echo("Ranges hold the middle 90 % of draws from the parameters' ranges. How wrong it has been: docs/costs.md")
 
 
 def _dated(on: date | None) -> str:

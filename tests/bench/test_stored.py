@@ -42,6 +42,7 @@ def changed(**fields: Any) -> str:
         (changed(repeat=True), "repeat: "),
         (changed(at="yesterday"), "at: "),
         (changed(at="2026-11-20T09:00:00"), "without its zone"),
+        (changed(at="9999-12-31T23:59:59-14:00"), "between the years 1970 and 2200"),
         (changed(schema_version=2), "found schema_version 2, wanted 1"),
         (changed(schema_version=True), "found schema_version True, wanted 1"),
         (json.dumps({name: value for name, value in ROW.items() if name != "schema_version"}), "schema_version None"),

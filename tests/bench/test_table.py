@@ -4,10 +4,11 @@ import io
 from datetime import date
 from decimal import Decimal
 
+import pytest
 from rich.console import Console
 
 from bench.rows import Data, Failure, Row
-from bench.table import against_itself, best_baseline, table
+from bench.table import against_itself, answers, best_baseline, table
 
 GB = 2**30
 
@@ -71,6 +72,54 @@ def test_failures_and_drops_are_shown_not_timed() -> None:
     assert "WRONG" in shown
     assert "1 failed: wrong-answer" in shown
     assert "1 dropped: not-cold" in shown
+
+
+ANOTHER = {"answer": "e" * 64}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row("ray", "warm", 1.0), row("ray", "warm", 1.1)], "equal"),
+        ([row("ray", "warm", 1.0), row("ray", "warm", 1.1).model_copy(update={"answer": None})], "1 of 2 judged"),
+        ([row("ray", "warm", 1.0).model_copy(update={"answer": None})], "none"),
+        ([row("ray", "warm", 1.0, Failure(kind="unequal", message="x"))], "no valid sample"),
+        ([row("ray", "warm", 1.0), row("ray", "warm", 1.0, Failure(kind="wrong-answer", message="x"))], "WRONG"),
+        ([row("ray", "warm", 1.0), row("ray", "warm", 1.1).model_copy(update=ANOTHER)], "UNEQUAL"),
+    ],
+)
+def test_equal_is_said_only_of_a_line_whose_counted_samples_were_all_judged_equal(rows: list[Row], said: str) -> None:
+    assert answers(rows, {one.answer for one in rows if one.answer and one.status == "ok"}) == said
+
+
+def test_engines_whose_answers_contradict_each_other_are_both_unequal() -> None:
+    shown = text([row("ray", "warm", 1.0), row("dask", "warm", 1.1).model_copy(update=ANOTHER)])
+    assert shown.count("UNEQUAL") == 2
+
+
+def test_a_line_without_a_valid_sample_and_unequal_workers_are_marked() -> None:
+    lost = row("dask", "warm", None, Failure(kind="deadline", message="x"))
+    shown = text([row("ray", "warm", 1.0).model_copy(update={"unequal": True}), lost])
+    assert "ray (unequal workers)" in shown
+    assert next(line for line in shown.splitlines() if "dask" in line).count("no valid sample") == 2
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_figure_is_cut_on_a_narrow_terminal(width: int) -> None:
+    out = io.StringIO()
+    rows = [row("ray+lithops", "warm", v) for v in (12.01, 12.02, 12.03, 12.04, 12.05)]
+    Console(width=width, file=out).print(table(rows, lambda _: (Decimal("0.000123"), date(2026, 3, 1))))
+    assert "…" not in out.getvalue()
+    for figure in ("ray+lithops", "12.03 [12.01, 12.05]", "0.000123", "equal"):
+        assert figure in out.getvalue()
+
+
+def test_prices_of_several_days_are_all_told() -> None:
+    days = iter([date(2026, 3, 1), date(2026, 7, 1)])
+    out = io.StringIO()
+    rows = [row("ray", "warm", 1.0), row("dask", "warm", 1.0)]
+    Console(width=200, file=out).print(table(rows, lambda _: (Decimal("0.1"), next(days))))
+    assert "prices of 2026-03-01 to 2026-07-01" in out.getvalue()
 
 
 def test_an_engine_beside_itself_is_told_whether_the_harness_is_even() -> None:

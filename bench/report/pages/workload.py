@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bench import stats
+from bench.costs import dated
 from bench.report import findings
 from bench.report.charts import cost, times
 from bench.report.charts.style import in_order
@@ -115,7 +116,7 @@ def _figures(measured: Sequence[Measured], parts: Parts) -> list[Figure]:
         Figure(
             "cost-and-time",
             titles(lambda part: findings.cost_title(_in(part, "warm") or part)),
-            f"USD are modelled, not billed: the same worker-seconds, function seconds and requests at AWS prices "
+            f"USD are modelled, not billed: the same worker-seconds, function seconds and requests at AWS "
             f"{_price_dates(measured)}. Start-up and idle time are not in them.",
             cost.cost_and_time(measured),
             Table(
@@ -185,5 +186,5 @@ def _cost_line(m: Measured) -> Line:
 
 
 def _price_dates(measured: Sequence[Measured]) -> str:
-    dates = sorted({str(m.priced_on) for m in measured if m.priced_on})
-    return f"of {', '.join(dates)}" if dates else "of no known date"
+    days = [m.priced_on for m in measured if m.priced_on]
+    return dated(days) if days else "prices of no known day"
