@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -15,6 +14,8 @@ from typing import Any
 import boto3
 import psutil
 from filelock import FileLock
+
+from tests.runtimes.image_python import image_python
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "runtimes/cluster"
@@ -66,7 +67,7 @@ class Site:
         own = self.folder / name
         own.mkdir()
         return {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{image_python('cluster').parent}:{os.environ['PATH']}",
             "HOME": str(own),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": REGION,

@@ -5,12 +5,13 @@ import json
 import queue
 import re
 import subprocess
-import sys
 import threading
 import time
 import uuid
 from pathlib import Path
 from typing import Any
+
+from tests.runtimes.image_python import image_python
 
 
 class LambdaApi:
@@ -32,7 +33,7 @@ class LambdaApi:
         }
         self.log = folder / "function.log"
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "awslambdaric", handler]
+            command = [str(image_python("functions")), "-m", "awslambdaric", handler]
             self.process = subprocess.Popen(command, env=lambda_environment, stdout=log, stderr=log, cwd=folder)
 
     def send(self, event: Any) -> str:

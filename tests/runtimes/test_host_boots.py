@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from tasks.exchange import Exchange, RedisAt, fetch, hand_over
 from tasks.redis_values import OutOfRoom
 from tests.runtimes import view
 from tests.runtimes.hosts import CLUSTER, REGION, ROOT, Site, make_site
+from tests.runtimes.image_python import image_python
 
 HOST = "127.0.0.2"
 SYSTEMD_RUN = """#!/bin/bash
@@ -54,7 +54,7 @@ case "$verb" in
     mapfile -t settings <"$file"
     useradd --create-home --uid 1000 worker
     aws=$(env | grep '^AWS_')
-    env -i PATH={Path(sys.executable).parent}:/usr/bin:/bin HOME=/home/worker $aws "${{settings[@]}}" \\
+    env -i PATH={image_python("cluster").parent}:/usr/bin:/bin HOME=/home/worker $aws "${{settings[@]}}" \\
       setpriv --reuid worker --regid worker --clear-groups {CLUSTER}/"$2" >/var/lib/breakeven/said 2>&1 &
     echo $! >/var/lib/breakeven/engine.pid ;;
   wait) tail --pid="$(cat /var/lib/breakeven/engine.pid)" -f /dev/null ;;
