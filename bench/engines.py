@@ -15,7 +15,7 @@ from typing import Self
 import click
 
 import tasks
-from bench import scaling_group
+from bench import scaling_group, stack
 from bench.aws.vm_cluster import VmCluster
 from bench.samples import Sample
 from bench.sessions.kubernetes_pods import PodTimes
@@ -83,6 +83,8 @@ class Sessions:
         shutil.copytree(Path(tasks.__file__).parent, self.code / "tasks", ignore=ignore)
 
     def __enter__(self) -> Self:
+        self._isolation = stack.isolated(self.outputs)
+        self._isolation.__enter__()
         return self
 
     def __exit__(
@@ -95,6 +97,7 @@ class Sessions:
                 self._down(name)
         finally:
             self._folder.cleanup()
+            self._isolation.__exit__(None, None, None)
 
     @property
     def owned(self) -> bool:

@@ -165,12 +165,14 @@ def sized(asked: Asked) -> Asked:
         return asked
     try:
         if asked.uri and not asked.uri.startswith("s3://"):
-            access, place = Access(), asked.uri
+            listed = list_objects(Access(), asked.uri)
         else:
             outputs = stack.outputs(asked.stack)
             access = stack.access(outputs)
-            place = asked.uri or dataset.generated_last(access, outputs)
-        size = sum(item.size_bytes for item in list_objects(access, place))
+            with stack.isolated(outputs):
+                place = asked.uri or dataset.generated_last(access, outputs)
+                listed = list_objects(access, place)
+        size = sum(item.size_bytes for item in listed)
     except (stack.StackError, dataset.DataError, NoData, EndpointFailed, BotoCoreError, ClientError) as error:
         raise dataset.DataError(
             f"no data in sight to tell its size: say it with --gb, such as --gb 50 ({error})"

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +15,9 @@ from plan.outputs import Outputs
 from tasks.objects import Access
 
 ROOT, state_dir = stack_file.ROOT, stack_file.state_dir
+
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class StackError(RuntimeError):
@@ -33,6 +38,35 @@ def outputs(stack: str, root: Path = ROOT) -> Outputs:
             )
         return _parse(path.read_text(), stack, str(path.relative_to(root)))
     return _parse(_pulumi_output(stack, root), stack, f"pulumi stack output -s {stack}")
+
+
+@contextmanager
+def isolated(found: Outputs) -> Iterator[None]:
+    """Keep the caller's settings from coming between this process and the stack, whichever library reads them.
+
+    Requests to loopback go through no proxy. Where the stack brings its own S3 endpoint and keys, the caller's AWS
+    profile, keys and endpoints are set aside: a profile that does not exist would end every S3 client. All is as before
+    on leaving.
+    """
+    changes: dict[str, str | None] = {}
+    for name in ("no_proxy", "NO_PROXY"):  # libraries differ in which of the two they read
+        listed = [host for host in os.environ.get(name, "").split(",") if host]
+        changes[name] = ",".join(dict.fromkeys([*listed, *LOOPBACK]))
+    if found.s3_endpoint is not None:
+        changes |= dict.fromkeys(name for name in os.environ if name.startswith("AWS_"))
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def access(found: Outputs) -> Access:

@@ -24,6 +24,7 @@ from local.processes import PartFailed
 from local.scaling import add_nodes, nodes_of, remove_nodes
 from local.state import StateError
 from local.supervisor import Health, check, down, start, status, stop, up
+from local.worker_env import python as worker_python
 
 __all__ = [
     "S3",
@@ -52,4 +53,5 @@ __all__ = [
     "stop",
     "to_dict",
     "up",
+    "worker_python",
 ]

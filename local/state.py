@@ -5,8 +5,7 @@ data/               buckets; the only thing that outlives `down`, with logs/
 logs/<part>.log     output of each part, begun anew at each start
 secrets/            keys, 0600 each; facts name the file, never the value
 run/                configuration and readiness files of running parts
-worker-env/         the interpreter of the workers
-temp                link to the folder of temporary files, which is elsewhere
+temp                link to the folder of temporary files, which is elsewhere; the workers' interpreter lies in it
 locks/              one per thing that only one `up` or `down` may do at a time
 
 Beside the folder, so that it outlives it: <folder>.ended.jsonl, when each part ended, until the harness takes it over.
@@ -28,6 +27,8 @@ from filelock import FileLock, Timeout
 
 VERSION = 1
 _TEMP_NAME = re.compile(r"breakeven-[0-9a-f]{8}")
+SAFE_PATH = re.compile(r"[A-Za-z0-9_/.:-]+")
+"""What Lithops accepts as a runtime's name (lithops.utils.verify_runtime_name, 3.8) and a shell reads as one word."""
 SOCKET_PATH_MAX = 107
 """Bytes of a Unix socket's path on Linux, less the final NUL: unix(7), sun_path."""
 
@@ -97,7 +98,13 @@ class Place:
 
     @property
     def worker_python(self) -> Path:
-        return self.root / "worker-env" / "bin" / "python"
+        return self.worker_env / "bin" / "python"
+
+    @property
+    def worker_env(self) -> Path:
+        """The virtual environment of the workers, in the temporary folder: Ray puts its path into a shell's command
+        unquoted, and Lithops refuses most letters in it, while the checkout's path may hold any."""
+        return self.temp / "worker-env"
 
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
@@ -109,10 +116,16 @@ class Place:
         return self.root / "run" / name
 
     def make(self) -> None:
-        """Makes the folders. Raises StateError where another user holds the temporary one."""
+        """Makes the folders, closed to other users. Raises StateError for a temporary one that cannot be used."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
         for folder in (self.data, self.root / "logs", self.root / "secrets", self.root / "run"):
-            folder.mkdir(parents=True, exist_ok=True)
-        (self.root / "secrets").chmod(0o700)
+            folder.mkdir(exist_ok=True)
+        if not SAFE_PATH.fullmatch(str(self.temp)):
+            raise StateError(
+                f"the temporary folder {self.temp} has characters that Ray and Lithops cannot run programs from; "
+                "set TMPDIR to a folder of letters, digits and /_.:- alone, such as /tmp"
+            )
         self.temp.mkdir(mode=0o700, exist_ok=True)
         if not self.link.is_symlink():
             self.link.symlink_to(self.temp)

@@ -23,7 +23,9 @@ description, `stale` runs for a part it needs that has been started anew."""
 
 Say = Callable[[str], None]
 HIDDEN_PREFIXES = ("AWS_", "DASK_", "LITHOPS_", "PULUMI_", "PYTHON", "RAY_")
-"""Of the caller's environment: settings and keys that are not for the parts; these run the same from every shell."""
+HIDDEN_SUFFIX = "_proxy"
+"""Of the caller's environment: settings, keys and proxies that are not for the parts. These behave the same from every
+shell, and speak to nothing beyond loopback."""
 
 
 def _silent(line: str) -> None:
@@ -135,7 +137,11 @@ def _start(part: Part, place: Place, records: dict[str, Record], say: Say, cance
 
 
 def _environment(place: Place, name: str, launch: Launch) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(HIDDEN_PREFIXES)}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(HIDDEN_PREFIXES) and not key.lower().endswith(HIDDEN_SUFFIX)
+    }
     kept.pop("VIRTUAL_ENV", None)
     ours = {processes.MARK: str(place.root), processes.PART: name, "TMPDIR": str(place.temp / name)}
     return kept | ours | {"PYTHONUNBUFFERED": "1"} | dict(launch.env)
@@ -258,7 +264,7 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
 def _remove_folders(place: Place, drop_data: bool) -> None:
     if place.temp_is_ours:
         shutil.rmtree(place.temp, ignore_errors=True)
-    for folder in ("run", "secrets", "worker-env"):
+    for folder in ("run", "secrets"):
         shutil.rmtree(place.root / folder, ignore_errors=True)
     for file in (place.root / "state.json", place.link):
         file.unlink(missing_ok=True)

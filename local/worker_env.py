@@ -11,10 +11,15 @@ from pathlib import Path
 from local.state import Place, held
 
 
+def python(state_dir: Path | str) -> Path:
+    """The workers' interpreter of the stack in `state_dir`."""
+    return Place.of(state_dir).worker_python
+
+
 def make(place: Place) -> None:
-    """Makes `<state>/worker-env`, unless it is there for these same packages. Takes some 50 ms."""
+    """Makes `place.worker_env`, unless it is there for these same packages. Takes some 50 ms."""
     packages = "\n".join(dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))) + "\n"
-    root = place.root / "worker-env"
+    root = place.worker_env
     own = sysconfig.get_path("purelib", "venv", {"base": str(root), "platbase": str(root)})
     names = Path(own) / "packages.pth"
     if names.exists() and names.read_text() == packages and place.worker_python.exists():

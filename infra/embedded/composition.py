@@ -15,6 +15,7 @@ from local import (
     RayHead,
     RayNode,
     Redis,
+    worker_python,
 )
 from plan.outputs import CacheOutputs, ClusterOutputs, FunctionsOutputs, Outputs
 from plan.settings import Cluster, Settings
@@ -82,7 +83,7 @@ def outputs(settings: Settings, state_dir: Path, facts: Mapping[str, Mapping[str
             secret_at=facts["redis"]["secret_at"],
         ),
         state_dir=str(state_dir),
-        worker_python=str(state_dir / "worker-env" / "bin" / "python"),
+        worker_python=str(worker_python(state_dir)),
         startup_s={name: float(fact["startup_s"]) for name, fact in facts.items() if "startup_s" in fact},
         began_at={name: float(fact["began_at"]) for name, fact in facts.items() if "began_at" in fact},
     )

@@ -1,5 +1,6 @@
 """A Dask cluster on loopback: a scheduler, and worker nodes whose nannies hold each worker to its memory."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,21 +8,26 @@ from local.parts.autoscaling import autoscaler_launch
 from local.parts.launch import Facts, Launch
 from local.parts.ready_file import read_ready
 from local.ports import LOOPBACK
-from local.state import Place
+from local.state import Place, write_private
 
 RUNNER = Path(__file__).parents[1] / "runners" / "dask_node.py"
 
 
 @dataclass(frozen=True)
 class DaskScheduler:
-    """The scheduler, without a dashboard."""
+    """The scheduler, without a dashboard, under TLS: whoever reaches it can run code as its user, and the loopback
+    interface is open to every user of the machine. `secret_at`: the folder of ca.pem, cert.pem and key.pem."""
 
     name: str = "dask"
     port: int = 0
     needs: tuple[str, ...] = ()
 
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
-        return _launch(place, self.name, ["--port", str(port)], {"address": f"tcp://{LOOPBACK}:{port}"})
+        secret_at = place.secret(f"{self.name}.tls")
+        _make_certificate(secret_at)
+        options = ["--port", str(port)]
+        facts: Facts = {"address": f"tls://{LOOPBACK}:{port}", "secret_at": str(secret_at)}
+        return _launch(place, self.name, options, facts, secret_at)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class DaskNode:
         return (self.scheduler,)
 
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
-        address = needs[self.scheduler]["address"]
+        scheduler = needs[self.scheduler]
+        address = scheduler["address"]
         options = ["--address", str(address), "--slots", str(self.slots), "--memory-mib", str(self.memory_mib),
                    "--name", self.name]  # fmt: skip
         facts: Facts = {
@@ -51,10 +58,33 @@ class DaskNode:
             "memory_mib": self.memory_mib,
             "memory_enforced_by": "nanny",
         }
-        return _launch(place, self.name, options, facts)
+        return _launch(place, self.name, options, facts, Path(str(scheduler["secret_at"])))
 
 
-def _launch(place: Place, name: str, options: list[str], facts: Facts) -> Launch:
+def _environment(secret_at: Path) -> dict[str, str]:
+    """Distributed's own configuration: every role of the cluster speaks TLS, and nothing else."""
+    tls = {"CA_FILE": secret_at / "ca.pem"}
+    for role in ("CLIENT", "SCHEDULER", "WORKER"):
+        tls |= {f"{role}__CERT": secret_at / "cert.pem", f"{role}__KEY": secret_at / "key.pem"}
+    environment = {f"DASK_DISTRIBUTED__COMM__TLS__{key}": str(path) for key, path in tls.items()}
+    return environment | {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True", "PYTHONSAFEPATH": "1"}
+
+
+def _make_certificate(folder: Path) -> None:
+    """The cluster's certificate and key, each in a file that only its owner can read; kept until `down`."""
+    if folder.exists():
+        return
+    from local.certificate import certificate  # noqa: PLC0415 (a tenth of a second that `status` does not pay)
+
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700)
+    for entry, pem in certificate("breakeven-dask").items():
+        write_private(partial / f"{entry}.pem", pem)
+    partial.rename(folder)
+
+
+def _launch(place: Place, name: str, options: list[str], facts: Facts, secret_at: Path) -> Launch:
     told = place.run(f"{name}.ready")
     temp = place.temp / name
     temp.mkdir(exist_ok=True)
@@ -67,7 +97,7 @@ def _launch(place: Place, name: str, options: list[str], facts: Facts) -> Launch
         str(temp),
         *options,
     ]
-    return Launch(command, facts, lambda: read_ready(told), env={"PYTHONSAFEPATH": "1"})
+    return Launch(command, facts, lambda: read_ready(told), env=_environment(secret_at))
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,7 @@ class DaskAutoscaler:
 
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
         like = DaskNode(f"{self.scheduler}-node-0", self.slots, self.memory_mib, self.scheduler)
-        address = str(needs[self.scheduler]["address"])
-        env = {"PYTHONSAFEPATH": "1"}
+        scheduler = needs[self.scheduler]
+        address = str(scheduler["address"])
+        env = _environment(Path(str(scheduler["secret_at"])))
         return autoscaler_launch(place, self, runner="dask_autoscaler.py", address=address, like=like, env=env)

@@ -29,7 +29,7 @@ class FunctionPool:
         told = place.run(f"{self.name}.ready")
         temp = place.temp / self.name
         temp.mkdir(exist_ok=True)
-        interpreter = place.run(f"{self.name}-python")
+        interpreter = temp / "python"
         interpreter.write_text(_script(place, self.name))
         interpreter.chmod(0o755)
         facts: Facts = {

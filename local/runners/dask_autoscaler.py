@@ -17,6 +17,7 @@ from typing import Any
 from distributed import rpc
 from distributed.core import Status
 from distributed.deploy import Adaptive
+from distributed.security import Security
 from tornado.ioloop import IOLoop
 
 from local.parts import DaskNode
@@ -135,7 +136,7 @@ async def main() -> None:
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    async with rpc(given.address) as scheduler:
+    async with rpc(given.address, connection_args=Security().get_connection_args("client")) as scheduler:
         nodes = LocalNodes(like, given.state_dir, scheduler)
         await nodes.look()
         adaptive = Adapted(

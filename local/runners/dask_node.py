@@ -2,6 +2,7 @@
 
 Run by path with the workers' interpreter; imports distributed only. It is the documented Python form of
 `dask scheduler` and `dask worker --nanny`, which lets it tell when the scheduler counts every worker of the node.
+TLS comes from distributed's configuration, in the environment.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from distributed import Nanny, Scheduler, rpc
+from distributed.security import Security
 
 LOOPBACK = "127.0.0.1"
 MIB = 2**20
@@ -35,7 +37,9 @@ async def main() -> None:
 
     async with AsyncExitStack() as running:
         if given.address is None:
-            scheduler = Scheduler(host=LOOPBACK, port=given.port, dashboard=False, dashboard_address=None)
+            scheduler = Scheduler(
+                protocol="tls", host=LOOPBACK, port=given.port, dashboard=False, dashboard_address=None
+            )
             await running.enter_async_context(scheduler)
             address, names = scheduler.address, set()
         else:
@@ -49,7 +53,7 @@ async def main() -> None:
             ]  # fmt: skip
             await asyncio.gather(*(running.enter_async_context(nanny) for nanny in nannies))
         # Asked over the wire, as a client would: the scheduler answers and counts these workers.
-        async with rpc(address) as remote:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as remote:
             while not names <= {worker["name"] for worker in (await remote.identity(n_workers=-1))["workers"].values()}:
                 await asyncio.sleep(0.05)
         partial = given.ready_file.with_suffix(".partial")
