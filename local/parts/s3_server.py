@@ -1,6 +1,7 @@
 """The S3 endpoint: `rclone serve s3` over a folder, a bucket being a folder in it."""
 
 import json
+import os
 import secrets
 import sysconfig
 from dataclasses import dataclass
@@ -57,7 +58,9 @@ def _buckets(endpoint: str, keys: dict[str, str]) -> set[str]:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    client: Any = botocore.session.Session().create_client(
+    # By option: its name in a file, in the environment, its value. The caller's profile may not even exist.
+    nobodys = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    client: Any = botocore.session.Session(session_vars=nobodys).create_client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=keys["accessKeyId"],
         aws_secret_access_key=keys["secretAccessKey"],
         config=Config(connect_timeout=1, read_timeout=5, retries={"max_attempts": 0}, proxies={}),
