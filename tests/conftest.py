@@ -36,8 +36,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(scope="session")
 def stack_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with the checkout's stack files, named by BREAKEVEN_ROOT: a user's own stack stays as it is."""
-    root = tmp_path_factory.mktemp("root")
+    """A folder with the checkout's stack files, named by BREAKEVEN_ROOT: a user's own stack stays as it is.
+
+    Its name holds what shells, Ray and Lithops trip over, so that tests of embedded stacks run where users work.
+    """
+    root = tmp_path_factory.mktemp("it's ü+(100%) $x")
     for path in CHECKOUT.glob("Pulumi*.yaml"):
         shutil.copy(path, root)
     before = os.environ.get("BREAKEVEN_ROOT")

@@ -69,8 +69,11 @@ class LithopsSession:
         # Lithops decides where its files lie when it is imported (lithops.constants).
         tempfile.tempdir = functions.temp_dir or before
         import lithops
+        from lithops.storage import storage
 
         tempfile.tempdir = before
+        # By default below the home folder, which may not be writable, and may hold what an older deployment left.
+        storage.CACHE_DIR = str(code.parent / "lithops-cache")
         # Where Lithops looks for the module it ships: it walks the path and asks no editable install's finder.
         sys.path.insert(0, str(code))
         self._code = str(code)

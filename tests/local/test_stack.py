@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -71,7 +72,10 @@ def look():
     return importlib.util.find_spec("bench") is None
 print(ray.get(look.remote()), ray.cluster_resources()["CPU"], int(ray.cluster_resources()["memory"]) >> 20 >= 512)
 from distributed import Client
-with Client({facts["dask"]["address"]!r}) as client:
+from distributed.security import Security
+at = {facts["dask"]["secret_at"]!r}
+tls = Security(tls_ca_file=at + "/ca.pem", tls_client_cert=at + "/cert.pem", tls_client_key=at + "/key.pem")
+with Client({facts["dask"]["address"]!r}, security=tls) as client:
     print(client.submit(lambda: importlib.util.find_spec("bench") is None).result(),
           [(w["nthreads"], w["memory_limit"] >> 20) for w in client.scheduler_info()["workers"].values()])
 """,
@@ -90,6 +94,30 @@ GcsClient(address={local.status(stack)["ray"]["address"]!r}).get_all_node_info(t
 """
     with pytest.raises(AssertionError, match=r"(?i)auth.*token"):
         in_a_worker(stack, code)
+
+
+def test_dask_refuses_whoever_lacks_the_certificate(stack: Path) -> None:
+    """Any user of the machine reaches loopback, and a scheduler runs whatever code its clients send."""
+    address = str(local.status(stack)["dask"]["address"])
+    assert address.startswith("tls://")
+    code = f"""
+from distributed import Client
+from distributed.security import Security
+for address, security in (("tcp" + {address!r}[3:], None), ({address!r}, Security.temporary())):
+    try:
+        Client(address, security=security, timeout=3)
+    except OSError as error:
+        print("refused")
+"""
+    assert in_a_worker(stack, code).split() == ["refused", "refused"]
+
+
+def test_other_users_cannot_look_into_the_state_folder(stack: Path) -> None:
+    place = Place.of(stack)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (place.root, place.temp)] == [0o700, 0o700]
+    keys = list((place.root / "secrets").rglob("*.pem"))
+    assert len(keys) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 
 def test_memory_limits_are_what_the_facts_say(stack: Path) -> None:

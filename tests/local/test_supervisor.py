@@ -168,6 +168,17 @@ def test_orphans_that_left_session_and_parent_are_ended(state_dir: Path) -> None
     assert processes.marked(state_dir) == []
 
 
+def test_a_temporary_folder_that_programs_cannot_run_from_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers' interpreter lies in it, and Ray puts its path into a shell's command as it is."""
+    odd = tmp_path / "my temp"
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    with pytest.raises(local.StateError, match="set TMPDIR"):
+        local.up([REDIS], tmp_path / "state")
+
+
 def test_a_taken_port_names_holder_and_remedy(state_dir: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
