@@ -2,7 +2,6 @@ STACK ?= dev
 DATA ?= keep
 GB ?= 0.4
 FILES ?= 8
-WORKLOAD ?= ingest
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -52,8 +51,9 @@ status: $(READY)  ## what runs, and where
 	@$(RUN) -m stacks.embedded status --stack $(STACK)
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
 	@$(RUN) -m plan --stack $(STACK)
-estimate: $(READY)  ## time and cost before anything is deployed (STACK=bench-128 WORKLOAD=ingest GB=50)
-	@$(RUN) -m plan.estimate --stack $(STACK) --workload $(WORKLOAD) --gb $(GB)
+estimate: $(READY)  ## time and cost before anything is deployed, of what the stack was made for (STACK=bench-128), or WORKLOAD=sort GB=5
+	@$(RUN) -m plan.estimate --stack $(STACK) $(if $(WORKLOAD),--workload $(WORKLOAD)) \
+		$(if $(filter-out file,$(origin GB)),--gb $(GB))
 breakeven: $(READY)  ## at how many runs a day a cluster is as cheap as functions, from results/ or the estimate
 	@$(RUN) -m bench.breakeven
 prices: $(READY)  ## compare catalog/prices.csv with AWS's public list; WRITE=--write takes changes over

@@ -141,6 +141,17 @@ class Driver(Setting):
     instance_type: str = "m6i.large"
 
 
+Workload = Literal["ingest", "sort", "palette", "startup", "generate", "items"]
+
+
+class Intended(Setting):
+    """What a stack was made for: what is estimated where a command does not say. gb are of 1,024 MB."""
+
+    workload: Workload
+    gb: float | None = Field(None, gt=0, le=1_000_000_000, description="data that one run reads")
+    items: int | None = Field(None, ge=1, le=1_000_000_000, description="images of palette, files of generate")
+
+
 class Settings(Setting):
     """One stack, whole. `stack` is the name of the file, not a key in it."""
 
@@ -156,6 +167,7 @@ class Settings(Setting):
         [], description="clusters by name, and `functions`: held to equal workers by the rules; default all of them"
     )
     equal_limits: bool = Field(False, description="hold every compared platform to the smallest derived limit")
+    intended: Intended | None = Field(None, description="what the stack was made for, and the estimate's default")
     base: str | None = Field(None, description="bench: the long-lived stack whose buckets and images are used")
     ttl_h: float | None = Field(None, ge=0.25, le=8760, description="hours until expiry; bench: required")
     budget_usd: float | None = Field(

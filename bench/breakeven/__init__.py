@@ -130,25 +130,43 @@ def cheapest_or_none(options: Sequence[Option], runs: float) -> Kind | None:
     return cheapest(options, runs).kind if able else None
 
 
+def cheapest_functions(options: Sequence[Option]) -> Option | None:
+    """The functions that every cluster is held against, None where there are none."""
+    return min((o for o in options if o.kind == "functions"), key=lambda o: o.run_usd.value, default=None)
+
+
+def reached(options: Sequence[Option]) -> list[BreakEven]:
+    """Break-evens that a cluster can carry, the lowest load first; of equal ones in the order of the options."""
+    functions = cheapest_functions(options)
+    found = [break_even(o, functions) for o in options if o.kind == "cluster"] if functions else []
+    return sorted((one for one in found if one.runs_per_day), key=lambda one: (one.runs_per_day or exactly(0)).value)
+
+
 def sentence(options: Sequence[Option]) -> str:
     """What the chart says, in one sentence."""
-    functions = min((o for o in options if o.kind == "functions"), key=lambda o: o.run_usd.value, default=None)
-    clusters = [option for option in options if option.kind == "cluster"]
-    if functions is None or not clusters:
+    functions, cluster = cheapest_functions(options), next((o for o in options if o.kind == "cluster"), None)
+    if functions is None or cluster is None:
         return "One of functions and clusters is missing, so there is nothing to break even."
-    found = [break_even(cluster, functions) for cluster in clusters]
-    reached = [one for one in found if one.runs_per_day is not None]
     hybrid = hybrid_best(options)
     tail = f"; a hybrid costs least from {hybrid[0]:,.0f} to {hybrid[1]:,.0f} runs a day" if hybrid else ""
-    if not reached:
-        return f"Functions cost least at any load that the clusters can carry: {found[0].reason}{tail}."
-    best = min(reached, key=lambda one: one.runs_per_day.value if one.runs_per_day else math.inf)
+    if not (found := reached(options)):
+        reason = break_even(cluster, functions).reason
+        return f"Functions cost least at any load that the clusters can carry: {reason}{tail}."
+    best = found[0]
     runs, share = best.runs_per_day or exactly(math.inf), best.busy_share
     return (
         f"Below {runs.value:,.0f} runs a day{_span(runs, ',.0f')} functions cost less than {best.cluster} kept up; "
         f"above it, when the cluster is busy more than {share.value:.0%} of the day{_span(share, '.0%')}, "
         f"{best.cluster} does{tail}."
     )
+
+
+def title(options: Sequence[Option]) -> str:
+    """The sentence in a few words, of the same cluster."""
+    if not (found := reached(options)):
+        return "Functions cost least at any load that a cluster here can carry"
+    runs = found[0].runs_per_day or exactly(math.inf)
+    return f"{found[0].cluster} pays off from {runs.value:,.0f} runs a day on; below that functions do"
 
 
 def exactly(value: float) -> Spread:

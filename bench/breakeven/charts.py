@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from bench.breakeven import Option, break_even, grid
+from bench.breakeven import Option, grid, reached
 
 
 def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -> alt.LayerChart | alt.FacetChart:
@@ -33,15 +33,13 @@ def chart(options: Sequence[Option], colours: Mapping[str, str] | None = None) -
 
 
 def _rule(options: Sequence[Option], x: alt.X) -> list[alt.Chart]:
-    functions = [option for option in options if option.kind == "functions"]
-    pairs = [break_even(o, functions[0]) for o in options if o.kind == "cluster"] if functions else []
-    reached = [one.runs_per_day.value for one in pairs if one.runs_per_day]
-    if not reached:
+    loads = [one.runs_per_day.value for one in reached(options) if one.runs_per_day]
+    if not loads:
         return []
     # Where there is room: a label on the right of a late rule would make the axis shrink for it.
-    late = math.log(min(reached)) > math.log(grid(options)[-1]) / 2
+    late = math.log(loads[0]) > math.log(grid(options)[-1]) / 2
     place: dict[str, Any] = {"align": "right", "dx": -5} if late else {"align": "left", "dx": 5}
-    label = f"as cheap at {min(reached):,.0f} runs a day"
-    base = alt.Chart(alt.InlineData(values=[{"runs": min(reached), "label": label}]))
+    label = f"as cheap at {loads[0]:,.0f} runs a day"
+    base = alt.Chart(alt.InlineData(values=[{"runs": loads[0], "label": label}]))
     rule = base.mark_rule(strokeDash=[4, 3]).encode(x)
     return [rule, base.mark_text(**place, dy=8, baseline="top").encode(x, y=alt.value(0), text="label:N")]

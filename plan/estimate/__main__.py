@@ -14,34 +14,44 @@ from plan import cost
 from plan import estimate as estimates
 from plan.estimate import Estimate, Terms
 from plan.estimate.parameters import ParameterMissing, read
-from plan.estimate.workloads import WORKLOADS
+from plan.estimate.workloads import WORKLOADS, intended, words
 from plan.estimate.workloads import work as work_of
 from plan.narrow import echo
+from plan.quantity_option import GIGABYTES, Quantity
 from plan.settings import SettingsError, load
 from plan.stack_option import StackName
-
-UNITS = {"palette": "images", "generate": "files", "items": "items"}
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--stack", type=StackName(), default="bench-128", help="Name of a Pulumi.<stack>.yaml in this folder.")
-@click.option("--workload", type=click.Choice(WORKLOADS), default="ingest")
-@click.option("--gb", type=float, default=50.0, help="Data to read, in GB of 1,024 MB; 100 TB is 102400.")
-@click.option("--items", type=int, default=0, help="How many items; images (1000) of palette, files (128) of generate.")
-@click.option("--item-core-s", type=float, default=0.0, help="items: seconds one takes on one core.")
-@click.option("--threads", type=int, default=1, help="items: cores that one can use.")
-@click.option("--prefixes", type=int, default=1, help="Key prefixes over which the objects are spread.")
+@click.option("--workload", type=click.Choice(WORKLOADS), help="Default: what the stack was made for.")
+@click.option("--gb", type=GIGABYTES, help="Data to read, in GB of 1,024 MB; 100 TB is 102400. Default: the stack's.")
+@click.option(
+    "--items",
+    type=click.IntRange(0, 10**9),
+    default=0,
+    help="How many items; images (1000) of palette, files (128) of generate.",
+)
+@click.option("--item-core-s", type=Quantity(min=0, max=1e9), default=0.0, help="items: seconds of one core.")
+@click.option("--threads", type=click.IntRange(1, 10_000), default=1, help="items: cores that one can use.")
+@click.option(
+    "--prefixes", type=click.IntRange(1, 1_000_000), default=1, help="Key prefixes over which the objects are spread."
+)
 @click.option("--cold", is_flag=True, help="The first run after the start, not a warm one.")
 @click.option("--region", default="us-east-1")
 @click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="Prices valid on this day; the newest known without it.")
 @click.option("--spot", is_flag=True, help="Workers on the spot market, at the dearest zone's price.")
-@click.option("--workers", type=int, help="What if: this many workers on every platform.")
-@click.option("--parameters", type=click.Path(exists=True, path_type=Path), help="Overlay calibrated from own rows.")
+@click.option("--workers", type=click.IntRange(1, 100_000), help="What if: this many workers on every platform.")
+@click.option(
+    "--parameters",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Overlay calibrated from own rows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, whole.")
 def main(
     stack: str,
-    workload: str,
-    gb: float,
+    workload: str | None,
+    gb: float | None,
     items: int,
     item_core_s: float,
     threads: int,
@@ -56,24 +66,21 @@ def main(
 ) -> None:
     """What a workload would take and cost on each platform of a stack. No account, nothing is deployed."""
     when = on.date() if on else None
-    known = read() if parameters is None else read().overlaid(read(parameters).rows)
     try:
-        work = work_of(workload, known, gb=gb, items=items, item_core_s=item_core_s, threads=threads, prefixes=prefixes)
+        known = read() if parameters is None else read().overlaid(read(parameters).rows)
         settings = load(stack, Path.cwd())
+        name, gb, items = intended(settings, workload, gb, items)
+        work = work_of(name, known, gb=gb, items=items, item_core_s=item_core_s, threads=threads, prefixes=prefixes)
         settings = estimates.scaled(settings, workers) if workers else settings
         found = estimates.estimate(settings, work, known, Terms(region, when, spot), cold=cold)
         worst = cost.worst_until_expiry(settings, region, when)
-    except (SettingsError, PriceError, ParameterMissing, UnknownInstanceTypeError, ValueError) as error:
+    except (SettingsError, PriceError, ParameterMissing, UnknownInstanceTypeError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], default=str, indent=1))
         return
-    run = "start and end only" if workload == "startup" else "first run" if cold else "one warm run"
-    what = [f"{gb:g} GB"] if workload in ("ingest", "sort", "generate") else []
-    what += [f"{work.items} {UNITS[workload]}"] if workload in UNITS else []
-    echo(
-        f"{stack}: {' of '.join([workload, ', '.join(what)] if what else [workload])}, {run}, {region}, {_dated(when)}"
-    )
+    run = "start and end only" if name == "startup" else "first run" if cold else "one warm run"
+    echo(f"{stack}: {words(work, gb)}, {run}, {region}, {_dated(when)}")
     for one in found:
         echo(_shown(one))
     echo(f"The stack's worst cost until it expires: {worst:.2f} USD (budget {settings.budget_usd or 'none'}).")

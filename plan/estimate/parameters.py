@@ -5,6 +5,7 @@ A row holds for an engine and a platform, `*` for any; the most specific row win
 
 import csv
 import functools
+import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,8 +87,14 @@ def _drawn(row: Parameter, draw: int) -> float:
 
 def read(path: Path = PARAMETERS_CSV) -> Parameters:
     """Read a parameter file. Raises ValueError naming file and line of a row unordered, unsourced or unreadable."""
-    with path.open(newline="") as lines:
-        return Parameters(tuple(_parse(row, f"{path.name} line {n}") for n, row in enumerate(csv.DictReader(lines), 2)))
+    try:
+        with path.open(newline="") as lines:
+            found = csv.DictReader(lines)
+            return Parameters(tuple(_parse(row, f"{path.name} line {n}") for n, row in enumerate(found, 2)))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path}: found no table of parameters ({error}), wanted what bench.calibrate writes"
+        ) from None
 
 
 def write(path: Path, rows: Iterable[Parameter]) -> None:
@@ -103,6 +110,11 @@ def _parse(row: dict[str, str], where: str) -> Parameter:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}; found {row}") from None
+    if not all(map(math.isfinite, (low, value, high))) or low < 0 or (low == 0 and row.get("unit", "").endswith("/s")):
+        raise ValueError(
+            f"{where}: found low {low}, value {value}, high {high} of {row['name']!r}, wanted finite numbers of at "
+            "least 0, and more than 0 of a rate"
+        )
     if not low <= value <= high:
         raise ValueError(
             f"{where}: found low {low}, value {value}, high {high} of {row['name']!r}, wanted them in order"

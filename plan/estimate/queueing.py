@@ -8,6 +8,9 @@ import simpy
 MAX_WORKERS = 1000
 """More are simulated in groups that come, take and finish together, so that 10,000 workers take a second."""
 
+MAX_TASKS = 100_000
+"""More are simulated in bundles of equal tasks, so that a billion takes seconds; a worker still has a hundred."""
+
 
 def makespan_s(ready_s: Sequence[float], tasks: int, task_s: float, serial_s: Sequence[float] = ()) -> float:
     """Seconds until the last of `tasks` equal tasks is done.
@@ -20,7 +23,9 @@ def makespan_s(ready_s: Sequence[float], tasks: int, task_s: float, serial_s: Se
         raise ValueError(f"found {len(ready_s)} workers and {tasks} tasks, wanted one or more of each")
     together = math.ceil(len(ready_s) / MAX_WORKERS)
     ready_s, tasks = ready_s[::together], math.ceil(tasks / together)
-    serial_s = [seconds * together for seconds in serial_s]
+    bundle = math.ceil(tasks / MAX_TASKS)
+    tasks, task_s = math.ceil(tasks / bundle), task_s * bundle
+    serial_s = [seconds * together * bundle for seconds in serial_s]
     world = simpy.Environment()
     servers = [(simpy.Resource(world, capacity=1), seconds) for seconds in serial_s]
     left, done_s = tasks, 0.0

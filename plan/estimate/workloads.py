@@ -1,11 +1,30 @@
 """What each workload asks of workers: the same for `python -m plan.estimate` and a workload's own `--estimate`."""
 
+from typing import get_args
+
 from plan.estimate.parameters import Parameters
 from plan.estimate.phases import MB_PER_GB, Work
+from plan.settings import Intended, Settings, Workload
 
-WORKLOADS = ("ingest", "sort", "palette", "startup", "generate", "items")
-IMAGES, FILES = 1000, 128
-"""What the published runs take: images of the smallest palette run, files of the widest data set."""
+WORKLOADS = get_args(Workload)
+IMAGES, FILES, GB = 1000, 128, 50.0
+"""What the published runs take: images of the smallest palette run, files of the widest data set, data of one run."""
+UNITS = {"palette": "images", "generate": "files", "items": "items"}
+
+
+def intended(settings: Settings, workload: str | None, gb: float | None, items: int) -> tuple[str, float, int]:
+    """Workload, GB and items: as given, else as the stack's file intends, else as published."""
+    own = settings.intended or Intended(workload="ingest")
+    name = workload or own.workload
+    meant = own.items or 0 if name == own.workload else 0
+    return name, gb or own.gb or GB, items or meant
+
+
+def words(work: Work, gb: float) -> str:
+    """The work in a phrase: `ingest of 50 GB`."""
+    size = [f"{gb:g} GB"] if work.name in ("ingest", "sort", "generate") else []
+    size += [f"{work.items} {UNITS[work.name]}"] if work.name in UNITS else []
+    return " of ".join([work.name, *([", ".join(size)] if size else [])])
 
 
 def work(

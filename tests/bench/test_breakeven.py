@@ -1,6 +1,7 @@
 """Break-even: both sides cost the same there, intervals hold it, and what cannot be carried is said so."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import catalog.prices
-from bench.breakeven import Option, Spread, break_even, cheapest, exactly, hybrid_best, sentence
+from bench.breakeven import Option, Spread, break_even, cheapest, exactly, hybrid_best, sentence, title
 from bench.breakeven.__main__ import main
 from bench.breakeven.charts import chart
 from bench.breakeven.sources import from_estimates, from_rows, jobs, on_arm
@@ -153,6 +154,35 @@ def test_hybrid_adds_its_functions_to_a_cluster_that_is_up() -> None:
     assert options["ray+functions"].kind == "hybrid"
     assert options["ray+functions"].hold_usd_per_h == options["ray"].hold_usd_per_h
     assert options["ray+functions"].run_usd.value == pytest.approx(0.13, rel=0.1)
+
+
+def test_title_and_sentence_are_of_the_same_cluster() -> None:
+    options = [CLUSTER, replace(CLUSTER, name="dask"), FUNCTIONS]
+    assert "than ray kept up" in sentence(options)
+    assert title(options).startswith("ray pays off from")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown", "code"),
+    [
+        (["--workload", "palette"], "From the estimate of bench-128, palette of 1000 images", 0),
+        (["--workload", "nonsense"], "wanted one whose runs are counted: ingest, sort, palette, generate", 1),
+        (["--stack", "loading"], "'startup', which stack 'loading' was made for", 1),
+        (
+            ["--rows", "benchmarks/rows", "--workload", "nonsense"],
+            "found --workload 'nonsense', wanted ingest, sort",
+            1,
+        ),
+        (["--rows", "benchmarks/rows/hybrid"], "found no runs", 1),
+        (["--gb", "nan"], "nan is not a number", 2),
+    ],
+)
+def test_figures_are_of_the_workload_that_was_named_or_it_is_refused(
+    arguments: list[str], shown: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(main, arguments)
+    assert (done.exit_code, shown in done.output) == (code, True), done.output
 
 
 def test_command_writes_a_chart_that_works_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

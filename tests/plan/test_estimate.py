@@ -1,5 +1,6 @@
 """The estimate: a bottleneck by name, an interval that holds the value, growth in the right direction, and quick."""
 
+import subprocess
 import time
 from dataclasses import replace
 from datetime import date
@@ -230,6 +231,70 @@ def test_every_workload_is_estimated_before_anything_is_deployed(
     monkeypatch.chdir(ROOT)
     said = CliRunner().invoke(main, ["--stack", "bench-128", "--workload", workload, "--gb", "50"])
     assert (said.exit_code, shown in said.output) == (0, True), said.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--stack", "bench-128"], "ingest of 50 GB"),
+        (["--stack", "dev"], "ingest of 0.4 GB"),
+        (["--stack", "hybrid"], "sort of 50 GB"),
+        (["--stack", "autoscale"], "palette of 1000 images"),
+        (["--stack", "loading"], "startup, start and end only"),
+        (["--stack", "dev", "--gb", "3"], "ingest of 3 GB"),
+        (["--stack", "loading", "--workload", "ingest"], "ingest of 50 GB"),
+    ],
+)
+def test_the_default_is_what_the_stack_was_made_for(
+    arguments: list[str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    said = CliRunner().invoke(main, arguments)
+    assert (said.exit_code, shown in said.output.splitlines()[0]) == (0, True), said.output
+
+
+def test_make_estimate_leaves_the_size_to_the_stack_unless_it_is_given() -> None:
+    make = ["make", "-n", "estimate", "STACK=bench-128", f"-f{ROOT / 'Makefile'}", f"-C{ROOT}"]
+    plain = subprocess.run(make, capture_output=True, text=True, check=True).stdout
+    assert "--gb" not in plain
+    assert "--workload" not in plain
+    given = subprocess.run([*make, "GB=7", "WORKLOAD=sort"], capture_output=True, text=True, check=True).stdout
+    assert "--workload sort" in given
+    assert "--gb 7" in given
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--gb", "inf"], ["--gb", "nan"], ["--gb", "-1"], ["--gb", "0"], ["--workload", "nonsense"]),
+        *(["--prefixes", "0"], ["--threads", "0"], ["--workers", "0"], ["--items", "-1"], ["--item-core-s", "nan"]),
+        *(["--parameters", "."], ["--parameters", "nowhere.csv"], ["--parameters", "text.csv"]),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused_in_one_line(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.csv").write_bytes(b"name,value\n\xff\xfe,\n")
+    said = CliRunner().invoke(main, arguments)
+    assert said.exit_code in (1, 2)
+    assert isinstance(said.exception, SystemExit)
+    (line,) = [line for line in said.output.splitlines() if line.startswith("Error: ")]
+    assert arguments[0] in line or "text.csv" in line
+
+
+@pytest.mark.parametrize(("value", "unit"), [("inf", "s"), ("nan", "s"), ("-1", "s"), ("0", "MB/s")])
+def test_a_parameter_that_nothing_can_be_reckoned_with_is_refused_by_its_line(
+    tmp_path: Path, value: str, unit: str
+) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text(f"{','.join(parameters.COLUMNS)}\nread_mb_s,ray,*,{value},{value},{value},{unit},here,,\n")
+    with pytest.raises(ValueError, match=r"own\.csv line 2"):
+        parameters.read(file)
+
+
+def test_a_billion_tasks_are_simulated_in_bundles() -> None:
+    assert queueing.makespan_s([0.0] * 50, 10**9, 1.0) == pytest.approx(10**9 / 50, rel=0.01)
 
 
 def test_a_stack_of_nothing_has_no_estimate() -> None:

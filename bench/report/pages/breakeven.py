@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench import stack
-from bench.breakeven import Option, Spread, break_even, sentence
+from bench.breakeven import Option, Spread, break_even, cheapest_functions, sentence, title
 from bench.breakeven.sources import from_estimates, from_rows, jobs
 from bench.report.charts import cost
 from bench.report.data import Report, counts
@@ -80,10 +80,10 @@ def page(found: Report) -> Page | None:
 def _figure(number: int, case: Case) -> Figure:
     source = "From measured rows" if case.measured else "From the estimate, not measured"
     local = " USD are modelled: local stacks have no bill." if case.local else ""
-    functions = [option for option in case.options if option.kind == "functions"]
+    functions = cheapest_functions(case.options)
     return Figure(
         f"job-{number}",
-        {ANY: _title(case.options)},
+        {ANY: title(case.options)},
         f"{sentence(case.options)} {source}: {case.words}. A cluster is kept up or started "
         "for each run, whichever is cheaper that day. Bands: "
         f"the range of the figures, none where there are too few samples.{local}",
@@ -96,19 +96,8 @@ def _figure(number: int, case: Case) -> Figure:
     )
 
 
-def _title(options: Sequence[Option]) -> str:
-    """The first load at which a cluster is as cheap, in a few words; the whole sentence stands below the chart."""
-    functions = min((o for o in options if o.kind == "functions"), key=lambda o: o.run_usd.value)
-    found = [break_even(option, functions) for option in options if option.kind == "cluster"]
-    reached = [(one.runs_per_day.value, one.cluster) for one in found if one.runs_per_day]
-    if not reached:
-        return "Functions cost least at any load that a cluster here can carry"
-    runs, cluster = min(reached)
-    return f"{cluster} pays off from {runs:,.0f} runs a day on; below that functions do"
-
-
-def _option_line(option: Option, functions: Sequence[Option], case: Case) -> Line:
-    even = break_even(option, functions[0]) if option.kind != "functions" else None
+def _option_line(option: Option, functions: Option | None, case: Case) -> Line:
+    even = break_even(option, functions) if functions and option.kind != "functions" else None
     runs = _spread(even.runs_per_day, ",.0f") if even and even.runs_per_day else even.reason if even else "-"
     busy = f"{even.busy_share.value:.0%}" if even else "-"
     cells = [option.name, _spread(option.run_s, ".2f"), _spread(option.run_usd, ".3g"), f"{option.hold_usd_per_h:.4f}"]
