@@ -29,7 +29,8 @@ from plan.estimate.workloads import work
 from plan.narrow import echo
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, sizes
-from tasks.objects import Access, EndpointFailed, NoData, list_objects
+from tasks.listing import list_objects
+from tasks.objects import Access, EndpointFailed, NoData
 
 GB, MB = 2**30, 2**20
 ALONE = ("ray", "dask", "lithops")

@@ -12,11 +12,11 @@ from typing import Any
 from bench.engines import Sessions
 from bench.failures import failure_of
 from bench.readers.ingest import Ingest, Outcome, Read
-from bench.readers.native import arrow_filesystem, storage_options
+from bench.readers.native import dask_rows, parted, ray_rows
 from bench.rows import Billed, Row
 from bench.runner import Run, replace_row
 from bench.samples import Sample
-from bench.sessions.session import Session, mapped
+from bench.sessions.session import Session
 from bench.spans import Spans
 from bench.stage import Ledger, Stage, clear, exchange_of, in_flight, store_of
 from tasks import ranges, sorting
@@ -88,28 +88,28 @@ def noted(ledgers: Sequence[Ledger]) -> dict[str, str | int | float | bool | Non
     return found
 
 
-def truth(sessions: Sessions, job: Sort) -> SortedAnswer:
-    """The true answer, by one process that reads and sorts alone. Untimed."""
-    pieces = ranges.plan(job.data.objects, 1 << 40)
-    work = (job.access, pieces, job.data.columns, job.data.query, job.bad_rows)
-    (done,) = mapped(sessions.of("arrow")[0], sorting.sorted_alone, [work])
-    sessions.drop("arrow")
-    return sorting.combined([done.result], job.data.query, job.rows)
-
-
 def ray_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     """Ray Data alone: read_csv, one task per file, map_batches, sort."""
-    import pyarrow as pa
-    import pyarrow.csv as pc
     from ray import data
 
     with spans.span("plan"):
-        filesystem, paths = arrow_filesystem(job)
-        types = dict.fromkeys(job.data.columns, pa.float64())
-        rows = data.read_csv(
-            paths, filesystem=filesystem, convert_options=pc.ConvertOptions(column_types=types), file_extensions=None
-        ).map_batches(sorting.kept, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": job.data.query})
+        own, apart = parted(job)
+        rows = None
+        if own:
+            query = {"query": job.data.query}
+            rows = ray_rows(job, own, job.data.columns)
+            rows = rows.map_batches(sorting.kept, batch_format="pyarrow", batch_size=None, fn_kwargs=query)
+        if apart:
+            read = data.from_arrow_refs(_read_by_ray(job, ranges.plan(apart, 1, job.data.dialect)))
+            rows = rows.union(read) if rows else read
     return _sorted_by_ray(rows, job, spans)
+
+
+def _read_by_ray(job: Ingest, pieces: Sequence[ranges.Piece]) -> list[Any]:
+    import ray
+
+    read = ray.remote(sorting.read_kept)
+    return [read.remote(_work(job, piece)) for piece in pieces]
 
 
 def dask_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
@@ -118,17 +118,18 @@ def dask_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
 
     query = job.data.query
     with spans.span("plan"):
-        rows = dd.read_csv(
-            [item.uri for item in job.data.objects],
-            dtype=dict.fromkeys(job.data.columns, "float64"),
-            storage_options=storage_options(job.access, job.data.objects),
-        )
-    kept = rows.dropna(subset=[query.column])
-    if query.above is not None:
-        kept = rows[rows[query.column] > query.above / 10**query.decimals]
+        own, apart = parted(job)
+        parts = []
+        if own:
+            rows = dask_rows(job, own, job.data.columns)
+            column = rows[query.column]
+            parts.append(rows[column.notnull() if query.above is None else column > query.above / 10**query.decimals])
+        if apart:
+            work = [_work(job, piece) for piece in ranges.plan(apart, 1, job.data.dialect)]
+            parts.append(_frame(opened[0].client.map(sorting.read_kept_frame, work, pure=False), job))
     # Else its sort reads everything twice, the first time for the quantiles.
     with spans.span("read"):
-        kept = opened[0].persisted(kept)
+        kept = opened[0].persisted(parts[0] if len(parts) == 1 else dd.concat(parts))
     return _sorted_by_dask(kept, opened[0], job, spans)
 
 
@@ -139,8 +140,7 @@ def ray_ranges(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
 
     with spans.span("plan"):
         pieces = _pieces(opened[0], job, functions=False)
-        read = ray.remote(sorting.read_kept)
-        references = [read.remote(_work(job, piece)) for piece in pieces]
+        references = _read_by_ray(job, pieces)
     with spans.span("read"):
         ray.wait(references, num_returns=len(references), fetch_local=False)
     return _sorted_by_ray(data.from_arrow_refs(references), job, spans)
@@ -210,7 +210,7 @@ def _hybrid(
 
 
 def _work(job: Ingest, piece: ranges.Piece) -> sorting.Work:
-    return job.access, piece, job.data.columns, job.data.query, job.bad_rows
+    return job.access, piece, job.data.columns, job.data.query, job.bad_rows, job.data.dialect
 
 
 def _timeout_s(job: Sort) -> int:
@@ -220,7 +220,7 @@ def _timeout_s(job: Sort) -> int:
 
 def _pieces(session: Session, job: Ingest, functions: bool) -> list[ranges.Piece]:
     size = ranges.range_bytes(job.data.objects, session.fleet().workers, job.memory_mib, functions=functions)
-    return ranges.plan(job.data.objects, size)
+    return ranges.plan(job.data.objects, size, job.data.dialect)
 
 
 def _sorted_by_ray(rows: Any, job: Ingest, spans: Spans) -> Held:
@@ -239,8 +239,10 @@ def _sorted_by_ray(rows: Any, job: Ingest, spans: Spans) -> Held:
 
     def check() -> list[SortedPart]:
         digested = ray.remote(sorting.digested)
-        found: list[SortedPart] = ray.get([digested.remote(block, query) for block in held.to_arrow_refs()])
-        return [part for part in found if part.answer.kept]
+        # Of no block, where nothing passed, a worker says so too.
+        blocks = held.to_arrow_refs() or [_no_rows(job)]
+        found: list[SortedPart] = ray.get([digested.remote(block, query) for block in blocks])
+        return found
 
     return Held(SortedAnswer(), [], check=check)
 
@@ -255,9 +257,15 @@ def _sorted_by_dask(rows: Any, dask: Any, job: Ingest, spans: Spans) -> Held:
 
     def check() -> list[SortedPart]:
         parts = held.map_partitions(sorting.digested_frame, query, meta=pd.Series([], dtype=object))
-        return [part for part in dask.computed(parts) if part.answer.kept]
+        return list(dask.computed(parts))
 
     return Held(SortedAnswer(), [], check=check)
+
+
+def _no_rows(job: Ingest) -> Any:
+    import pyarrow as pa
+
+    return pa.table({name: pa.array([], pa.float64()) for name in job.data.columns})
 
 
 def _frame(futures: list[Any], job: Ingest) -> Any:

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from tasks.answer import Query
+from tasks.dialect import Dialect
 from tasks.objects import Access
+from tasks.parser import Bad, BadRows
 from tasks.ranges import Piece, tables, units_of
 from tasks.records import BadData
-from tasks.slices import Bad, BadRows
 from tasks.upload import put_stream
 
 
@@ -30,19 +31,22 @@ class Kept:
     bad_examples: tuple[BadData, ...] = ()
 
 
-def piece_kept(access: Access, piece: Piece, query: Query, bad_rows: BadRows) -> Kept:
+def piece_kept(access: Access, piece: Piece, query: Query, bad_rows: BadRows, dialect: Dialect) -> Kept:
     """Rows of a piece of the ranges reader, and the values that pass the filter. Raises as `ranges.tables`."""
     rows, found, bad = 0, [np.empty(0, np.int64)], Bad(bad_rows)
-    for table in tables(access, piece, {query.column: pa.decimal128(18, query.decimals)}, bad_rows=bad):
+    columns = {query.column: pa.decimal128(18, query.decimals)}
+    for table in tables(access, piece, columns, bad_rows=bad, dialect=dialect):
         rows += table.num_rows
         found.append(passing(units_of(table.column(0)), query))
     units = np.concatenate(found)
     return Kept(rows, len(units), units, bad.count, tuple(bad.examples))
 
 
-def written_piece(access: Access, parts_at: str, piece: Piece, query: Query, bad_rows: BadRows) -> Kept:
+def written_piece(
+    access: Access, parts_at: str, piece: Piece, query: Query, bad_rows: BadRows, dialect: Dialect
+) -> Kept:
     """As `piece_kept`, but the values go to a part of their own below `parts_at`."""
-    return written(access, parts_at, piece_kept(access, piece, query, bad_rows))
+    return written(access, parts_at, piece_kept(access, piece, query, bad_rows, dialect))
 
 
 def written(access: Access, parts_at: str, kept: Kept) -> Kept:

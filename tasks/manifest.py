@@ -25,10 +25,15 @@ from tasks.store_sales import HEADER, FileSpec, Totals, blocks, generator_hash
 from tasks.upload import abort_pending, put_stream, read_bytes, remove, stat
 
 SCHEMA = 1
+_NOT_OURS = "was not written by `generate`: remove it, or write to another prefix"
 
 
 class OtherData(ValueError):
     """The prefix holds data of another specification."""
+
+
+class Foreign(OtherData):
+    """A manifest that was not written here."""
 
 
 class Incomplete(ValueError):
@@ -127,7 +132,7 @@ def kept_record(access: Access, base: str, spec: FileSpec, query: Query) -> File
     text = read_bytes(access, _record_uri(base, spec))
     if text is None:
         return None
-    fields = json.loads(text)
+    fields = _fields(text, _record_uri(base, spec))
     if fields.get("spec") != spec_hash(spec, query):
         raise _other(base)
     record, item = _record(fields), stat(access, f"{base}/{spec.name}")
@@ -165,22 +170,26 @@ def finish(access: Access, base: str, specs: Sequence[FileSpec], query: Query) -
 def read_manifest(access: Access, base: str) -> Manifest | None:
     """The manifest beside the data, None where there is none.
 
-    Raises OtherData for another schema, Incomplete for sums or a checksum that its files contradict.
+    Raises Foreign for what is no manifest of ours, OtherData for another schema, Incomplete for sums or a checksum that
+    its files contradict.
     """
     uri = f"{base}/_manifest.json"
     text = read_bytes(access, uri)
     if text is None:
         return None
-    fields = json.loads(text)
+    fields = _fields(text, uri)
     if fields.get("schema") != SCHEMA:
         raise OtherData(f"{uri}: found schema {fields.get('schema')!r}, wanted {SCHEMA}: generate the data again")
-    made = {
-        "query": Query(**fields["query"]),
-        "answer": _answer(fields["answer"]),
-        "totals": _totals(fields["totals"]),
-        "files": tuple(_record(f) for f in fields["files"]),
-    }
-    manifest = Manifest(**(fields | made))
+    try:
+        made = {
+            "query": Query(**fields["query"]),
+            "answer": _answer(fields["answer"]),
+            "totals": _totals(fields["totals"]),
+            "files": tuple(_record(f) for f in fields["files"]),
+        }
+        manifest = Manifest(**(fields | made))
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Foreign(f"{uri}: {_NOT_OURS}") from error
     sums = (sum(f.rows for f in manifest.files), sum(f.size_bytes for f in manifest.files))
     agreed = merge((f.answer for f in manifest.files), manifest.query)
     if (
@@ -190,6 +199,17 @@ def read_manifest(access: Access, base: str) -> Manifest | None:
     ):
         raise Incomplete(f"{uri}: rows, bytes or answer are not those of its files: generate the data again")
     return manifest
+
+
+def _fields(text: bytes, uri: str) -> dict[str, Any]:
+    """A document of ours. Raises Foreign."""
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise Foreign(f"{uri}: {_NOT_OURS}") from error
+    if not isinstance(fields, dict) or not ({"generator", "files"} <= fields.keys() or "spec" in fields):
+        raise Foreign(f"{uri}: {_NOT_OURS}")
+    return fields
 
 
 def _other(base: str) -> OtherData:

@@ -1,6 +1,8 @@
 """Worker's side of what each engine's own reader does: a piece already parsed goes in, its exact answer comes out.
 
-Frames and tables hold the asked column alone, as float64; `exact_units` turns it into integers or refuses.
+Frames and tables hold the asked column alone, as float64; `exact_units` turns it into integers or refuses. Files whose
+bytes are not their text (compressed, or in an encoding that can't be cut) are read whole by one task each, from the one
+stream that opens them for every engine; and so are those whose names an engine's own reader would not take literally.
 """
 
 import io
@@ -17,8 +19,11 @@ import pyarrow.csv as pc
 from pyarrow.fs import FileSystem
 
 from tasks.answer import Answer, Query, answer_of, exact_units, merge
+from tasks.compressed import opened
+from tasks.dialect import Dialect
 from tasks.kept import Kept, passing, written
-from tasks.objects import Access, DataObject, read_stream
+from tasks.objects import Access, DataObject
+from tasks.records import BadData
 from tasks.trace import trace
 
 
@@ -48,21 +53,21 @@ def traced_partition(obj: Any, names: list[str], function: Callable[..., Any], a
     return found, trace(began_at)
 
 
-def stream_answer(body: Any, names: list[str] | None, query: Query) -> Answer:
+def stream_answer(body: Any, names: list[str] | None, query: Query, dialect: Dialect) -> Answer:
     """A chunk of CSV as a stream. names: the header's columns, None where the chunk has the header."""
-    return frame_answer(_stream_frame(body, names, query), query)
+    return frame_answer(_stream_frame(body, names, query, dialect), query)
 
 
-def stream_kept(body: Any, names: list[str] | None, query: Query) -> Kept:
+def stream_kept(body: Any, names: list[str] | None, query: Query, dialect: Dialect) -> Kept:
     """As `stream_answer`, but the values themselves: for a cluster to sort."""
-    frame = _stream_frame(body, names, query)
-    units = passing(_frame_units(frame, query), query)
-    return Kept(len(frame), len(units), units)
+    return _kept(_stream_frame(body, names, query, dialect), query)
 
 
-def written_stream(body: Any, names: list[str] | None, access: Access, parts_at: str, query: Query) -> Kept:
+def written_stream(
+    body: Any, names: list[str] | None, access: Access, parts_at: str, query: Query, dialect: Dialect
+) -> Kept:
     """As `stream_kept`, but the values go to a part of their own below `parts_at`."""
-    return written(access, parts_at, stream_kept(body, names, query))
+    return written(access, parts_at, stream_kept(body, names, query, dialect))
 
 
 def sorted_answer(units: np.ndarray, query: Query) -> Answer:
@@ -85,33 +90,58 @@ def traced_sorted_table(table: pa.Table, query: Query) -> pa.Table:
     return pa.table({"part": [pickle.dumps((sorted_answer(units, query), trace(began_at)))]})
 
 
-def pandas_answer(uris: Sequence[str], storage_options: dict[str, Any] | None, query: Query) -> Answer:
+def file_answer(access: Access, item: DataObject, query: Query, dialect: Dialect) -> Answer:
+    """The answer of one file that is read whole."""
+    return frame_answer(_file_frame(access, item, query, dialect), query)
+
+
+def file_kept(access: Access, item: DataObject, query: Query, dialect: Dialect) -> Kept:
+    """As `file_answer`, but the values themselves: for a cluster to sort."""
+    return _kept(_file_frame(access, item, query, dialect), query)
+
+
+def written_file(access: Access, parts_at: str, item: DataObject, query: Query, dialect: Dialect) -> Kept:
+    """As `file_kept`, but the values go to a part of their own below `parts_at`."""
+    return written(access, parts_at, file_kept(access, item, query, dialect))
+
+
+def pandas_answer(
+    access: Access,
+    own: Sequence[DataObject],
+    storage_options: dict[str, Any] | None,
+    apart: Sequence[DataObject],
+    query: Query,
+    dialect: Dialect,
+) -> Answer:
     """What pandas does in one process: one file after the other, the asked column only."""
-    return merge(
-        (
-            frame_answer(
-                pd.read_csv(
-                    uri, usecols=[query.column], dtype={query.column: "float64"}, storage_options=storage_options
-                ),
-                query,
-            )
-            for uri in uris
-        ),
-        query,
-    )
+    options = frame_options([query.column], dialect)
+    found = [frame_answer(pd.read_csv(item.uri, storage_options=storage_options, **options), query) for item in own]
+    return merge([*found, *(file_answer(access, item, query, dialect) for item in apart)], query)
 
 
-def arrow_answer(filesystem: FileSystem, paths: Sequence[str], query: Query) -> Answer:
+def arrow_answer(
+    access: Access,
+    filesystem: FileSystem | None,
+    paths: Sequence[str],
+    apart: Sequence[DataObject],
+    query: Query,
+    dialect: Dialect,
+) -> Answer:
     """What pyarrow.csv does in one process, with its own threads: one file after the other, the asked column only."""
     found = []
-    for path in paths:
-        with filesystem.open_input_stream(path) as stream:
-            table = pc.read_csv(stream, convert_options=column_only(query))
+    for source in (*paths, *apart):
+        if isinstance(source, str):
+            assert filesystem
+            stream = filesystem.open_input_stream(source, compression=None)
+        else:
+            stream = opened(access, source, dialect)
+        with stream:
+            table = pc.read_csv(stream, *table_options([query.column], dialect))
         found.append(answer_of(_table_units(table, query), table.num_rows, query))
     return merge(found, query)
 
 
-def polars_answer(access: Access, objects: Sequence[DataObject], query: Query) -> Answer:
+def polars_answer(access: Access, objects: Sequence[DataObject], query: Query, dialect: Dialect) -> Answer:
     """What polars does in one process, with its own threads: one file after the other, the asked column only.
 
     Bytes come by boto3, each file's while the one before is parsed: scan_csv refuses an endpoint that answers a range
@@ -121,29 +151,79 @@ def polars_answer(access: Access, objects: Sequence[DataObject], query: Query) -
 
     found = []
     with ThreadPoolExecutor(1) as ahead:
-        coming = [ahead.submit(_whole, access, item) for item in objects]
+        coming = [ahead.submit(_whole, access, item, dialect) for item in objects]
         for body in coming:
-            frame = pl.read_csv(body.result(), columns=[query.column], schema_overrides={query.column: pl.Float64})
+            frame = pl.read_csv(
+                body.result(),
+                columns=[query.column],
+                schema_overrides={query.column: pl.Float64},
+                separator=dialect.delimiter,
+                decimal_comma=dialect.decimal == ",",
+                null_values=list(dialect.nulls) or None,
+                encoding=dialect.text_encoding if dialect.text_encoding != "utf-8" else "utf8-lossy",
+            )
             values = frame[query.column]
             units = exact_units(values.drop_nulls().to_numpy(), query.decimals)
             found.append(answer_of(units, len(values), query))
     return merge(found, query)
 
 
-def _whole(access: Access, item: DataObject) -> bytes:
-    return b"".join(read_stream(access, item, 0, item.size_bytes, 16 * 2**20))
+def _whole(access: Access, item: DataObject, dialect: Dialect) -> bytes:
+    return opened(access, item, dialect).read()
 
 
-def column_only(query: Query) -> pc.ConvertOptions:
-    """Arrow's options to parse the asked column and no other."""
-    return pc.ConvertOptions(include_columns=[query.column], column_types={query.column: pa.float64()})
-
-
-def _stream_frame(body: Any, names: list[str] | None, query: Query) -> pd.DataFrame:
-    header: Literal[0] | None = None if names else 0
-    return pd.read_csv(
-        io.BytesIO(body.read()), header=header, names=names, usecols=[query.column], dtype={query.column: "float64"}
+def table_options(
+    columns: Sequence[str], dialect: Dialect
+) -> tuple[pc.ReadOptions, pc.ParseOptions, pc.ConvertOptions]:
+    """Arrow's options to parse these columns, as float64, and no other."""
+    return (
+        pc.ReadOptions(encoding=dialect.text_encoding),
+        pc.ParseOptions(delimiter=dialect.delimiter),
+        pc.ConvertOptions(
+            include_columns=list(columns),
+            column_types=dict.fromkeys(columns, pa.float64()),
+            null_values=["", *dialect.nulls],
+            decimal_point=dialect.decimal,
+        ),
     )
+
+
+def frame_options(columns: Sequence[str], dialect: Dialect) -> dict[str, Any]:
+    """pandas' options to parse these columns, as float64, and no other. Nothing is a missing value that Arrow would not
+    take for one, and a delimiter at the end of each record makes no index of the first column."""
+    return {
+        "usecols": list(columns),
+        "dtype": dict.fromkeys(columns, "float64"),
+        "sep": dialect.delimiter,
+        "decimal": dialect.decimal,
+        "na_values": ["", *dialect.nulls],
+        "keep_default_na": False,
+        "index_col": False,
+        "encoding": dialect.text_encoding,
+        "encoding_errors": "surrogateescape",
+    }
+
+
+def _stream_frame(body: Any, names: list[str] | None, query: Query, dialect: Dialect) -> pd.DataFrame:
+    header: Literal[0] | None = None if names else 0
+    options = frame_options([query.column], dialect)
+    return pd.read_csv(io.BytesIO(body.read()), header=header, names=names, **options)
+
+
+def _file_frame(access: Access, item: DataObject, query: Query, dialect: Dialect) -> pd.DataFrame:
+    try:
+        return pd.read_csv(opened(access, item, dialect), **frame_options([query.column], dialect))
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame({query.column: pd.Series([], dtype="float64")})
+    except BadData:
+        raise
+    except ValueError as error:
+        raise BadData(f"pandas refuses it: {error}", item.uri, 0, "") from error
+
+
+def _kept(frame: pd.DataFrame, query: Query) -> Kept:
+    units = passing(_frame_units(frame, query), query)
+    return Kept(len(frame), len(units), units)
 
 
 def _frame_units(frame: pd.DataFrame, query: Query) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket or files in a folder, read alike: list, ranged read, stream."""
+"""Objects in an S3 bucket or files in a folder, read alike: by ranges, by blocks ahead, as a stream."""
 
 import functools
 import os
@@ -9,21 +9,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
 from urllib3.exceptions import HTTPError
 
-SUFFIXES = (".csv", ".csv.gz")
 # One GET. Measured over the embedded endpoint: one long stream costs its server twice the CPU of 16 MiB requests, and
 # 4 MiB requests half as much again; S3's own advice is 8 to 16 MiB per byte-range request.
 BLOCK_BYTES = 16 << 20
 # Waits of a random share of 0.2, 0.4, 0.8, 1.6 s: a throttled bucket recovers, a dead endpoint is named soon.
 ATTEMPTS = 5
 _FIRST_WAIT_S = 0.2
+# What the endpoint was never asked for want of: no retry helps.
+_NEVER = (
+    *(NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, ProfileNotFound, NoRegionError),
+    *(TokenRetrievalError, UnauthorizedSSOTokenError, ParamValidationError),
+)
 # No block may take longer, however many retries: an endpoint that trickles would never reach a socket's own time limit.
 BLOCK_DEADLINE_S = 180.0
 # Requests in flight when they are small: then it is latency that counts.
@@ -65,7 +79,7 @@ class Request:
 
 
 class NoData(OSError):
-    """Nothing below the address is data."""
+    """Nothing below the address is data, or something that looks like data can't be read."""
 
 
 class ObjectGone(OSError):
@@ -93,31 +107,13 @@ def s3_client(access: Access) -> Any:
             # rclone's endpoint sends no checksums, and botocore refuses a ranged read without one by default.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            # Retries are ours (`_retried`): botocore's do not cover a body that breaks off, and the two would multiply.
+            # Retries are ours (`retried`): botocore's do not cover a body that breaks off, and the two would multiply.
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=5,
             read_timeout=20,
             max_pool_connections=16,
         ),
     )
-
-
-def list_objects(access: Access, uri: str) -> list[DataObject]:
-    """The data below s3://bucket/prefix or a local folder, by name; or the one object or file that `uri` names.
-
-    Data is what ends in .csv or .csv.gz (any case) with no part of its path below `uri` beginning with `_` or `.`:
-    manifests, markers and half-written parts are left out. A prefix means the object of that name and what is below
-    `prefix/`, so `data` never takes in `data2/`. Raises NoData, naming what was found, and EndpointFailed.
-    """
-    found = _listed_s3(access, uri) if uri.startswith("s3://") else _listed_files(uri.removeprefix("file://"))
-    kept = [item for name, item in found if _is_data(name)]
-    if not kept:
-        others = ", ".join(name for name, _ in found[:5]) or "nothing"
-        raise NoData(
-            f"{uri}: found {len(found)} objects ({others}), none of them data; wanted names that end in "
-            f"{' or '.join(SUFFIXES)} and do not begin with _ or ."
-        )
-    return sorted(kept, key=lambda item: item.uri)
 
 
 def read_range(access: Access, request: Request) -> bytes:
@@ -170,20 +166,7 @@ def read_stream(
     return read_ahead(access, (Request(item, a, min(a + block_bytes, stop)) for a in cuts), block_bytes)
 
 
-def _is_data(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not any(part.startswith(("_", ".")) for part in name.split("/"))
-
-
-def _listed_files(path: str) -> list[tuple[str, DataObject]]:
-    root = Path(path).resolve()
-    if root.is_file():
-        files = [(root.name, root)]
-    else:
-        files = [(str(file.relative_to(root)), file) for file in sorted(root.rglob("*")) if file.is_file()]
-    return [(name, DataObject(str(file), *_stated(file.stat()))) for name, file in files]
-
-
-def _stated(stat: os.stat_result) -> tuple[int, str]:
+def stated(stat: os.stat_result) -> tuple[int, str]:
     return stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
@@ -191,7 +174,7 @@ def _read_file(access: Access, request: Request) -> bytes:
     item = request.item
     try:
         with open(item.uri, "rb", buffering=0) as file:
-            if _stated(os.fstat(file.fileno())) != (item.size_bytes, item.version):
+            if stated(os.fstat(file.fileno())) != (item.size_bytes, item.version):
                 raise ObjectChanged(f"{item.uri}: changed since it was listed; list it again")
             # One read call may give less than asked (2 GiB at most, or a signal).
             parts, at = [], request.start
@@ -201,40 +184,24 @@ def _read_file(access: Access, request: Request) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
     except FileNotFoundError as error:
         raise ObjectGone(f"{item.uri}: was listed but is gone; list again") from error
+    except PermissionError as error:
+        raise EndpointFailed(f"{item.uri}: this user may not read it; check its permissions") from error
 
 
-def _split(uri: str) -> tuple[str, str]:
+def split(uri: str) -> tuple[str, str]:
     """Bucket and key. Not urlsplit: a key may hold ? and #."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
 
-def _listed_s3(access: Access, uri: str) -> list[tuple[str, DataObject]]:
-    bucket, prefix = _split(uri)
-
-    def pages() -> list[Any]:
-        pages = s3_client(access).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [entry for page in pages for entry in page.get("Contents", [])]
-
-    found = []
-    for entry in _retried(pages, uri):
-        key = entry["Key"]
-        folder = prefix if prefix.endswith("/") or not prefix else prefix + "/"
-        if key == prefix or key.startswith(folder):
-            name = key.removeprefix(folder) if key != prefix else key.rpartition("/")[2]
-            if name:  # else the zero-size marker of the folder itself
-                found.append((name, DataObject(f"s3://{bucket}/{key}", entry["Size"], _version(entry))))
-    return found
-
-
-def _version(found: Mapping[str, Any]) -> str:
+def version_of(found: Mapping[str, Any]) -> str:
     """The ETag, which rclone lists without quotes and sends with them; of an endpoint that has none, the time."""
     return found["ETag"].strip('"') or f"modified {found['LastModified']:%Y-%m-%dT%H:%M:%S}"
 
 
 def _read_s3(access: Access, request: Request) -> bytes:
     item = request.item
-    bucket, key = _split(item.uri)
+    bucket, key = split(item.uri)
 
     wanted = f"{request.start}-{request.stop - 1}"
     same = {} if item.version.startswith("modified ") else {"IfMatch": f'"{item.version}"'}
@@ -243,18 +210,18 @@ def _read_s3(access: Access, request: Request) -> bytes:
         found = s3_client(access).get_object(Bucket=bucket, Key=key, Range=f"bytes={wanted}", **same)
         # Some ignore If-Match and answer 200 to a range (rclone), or send the whole object: trust what came.
         with closing(found["Body"]) as body:
-            if _version(found) != item.version:
-                raise ObjectChanged(f"{item.uri}: found {_version(found)}, wanted {item.version}; list it again")
+            if version_of(found) != item.version:
+                raise ObjectChanged(f"{item.uri}: found {version_of(found)}, wanted {item.version}; list it again")
             sent = found.get("ContentRange", f"bytes 0-{found['ContentLength'] - 1}/")
             if not sent.startswith(f"bytes {wanted}/"):
                 raise EndpointFailed(f"{item.uri}: asked for bytes {wanted}, the endpoint sent {sent}")
             data: bytes = body.read()
             return data
 
-    return _retried(get, item.uri)
+    return retried(get, item.uri)
 
 
-def _retried(call: Callable[[], _Result], uri: str) -> _Result:
+def retried(call: Callable[[], _Result], uri: str) -> _Result:
     """`call`, tried again after a random wait when the endpoint fails in a way that may pass."""
     for attempt in range(ATTEMPTS):
         try:
@@ -270,6 +237,8 @@ def _retried(call: Callable[[], _Result], uri: str) -> _Result:
                 raise EndpointFailed(
                     f"{uri}: the endpoint refused: {failure}; check the worker's role and region"
                 ) from error
+        except _NEVER as error:
+            raise EndpointFailed(f"{uri}: {error}; check the credentials, profile and region") from error
         except (BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
             failure = f"{type(error).__name__}: {error}"
         if attempt + 1 < ATTEMPTS:

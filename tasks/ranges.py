@@ -25,9 +25,7 @@ decimals, which is exact, and as fast as floats checked for exactness afterwards
 """
 
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -36,10 +34,13 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.answer import Answer, Query, answer_of, merge
-from tasks.objects import BLOCK_BYTES, Access, DataObject, ObjectChanged, read_stream
-from tasks.records import BadData, Grammar, layout
-from tasks.slices import EXAMPLES, MIB, Bad, BadRows, Clock, Slice, is_gzip, readers
+from tasks.dialect import Dialect
+from tasks.objects import BLOCK_BYTES, Access, DataObject, ObjectChanged
+from tasks.parser import EXAMPLES, Bad, BadRows
+from tasks.records import BadData, Layout
+from tasks.slices import MIB, Clock, Slice, is_whole, readers
 
+COMMAS = Dialect()
 # Blocks a worker holds at once: read ahead, in hand, carried over, and Arrow's copies.
 _WORKING_SET_BYTES = 8 * BLOCK_BYTES
 
@@ -106,8 +107,11 @@ def range_bytes(objects: Sequence[DataObject], workers: int, memory_mib: int = 4
     return max(2 * BLOCK_BYTES, -(-total // (workers if functions else 4 * workers)))
 
 
-def plan(objects: Iterable[DataObject], range_bytes: int) -> list[Piece]:
-    """Cut large objects in equal ranges, put small ones together, each piece up to `range_bytes`. gzip stays whole."""
+def plan(objects: Iterable[DataObject], range_bytes: int, dialect: Dialect = COMMAS) -> list[Piece]:
+    """Cut large objects in equal ranges, put small ones together, each piece up to `range_bytes`.
+
+    What is compressed, or in an encoding that can't be cut, stays whole: one task reads it.
+    """
     if range_bytes < 1:
         raise ValueError(f"found range_bytes={range_bytes}, wanted 1 or more")
     pieces: list[Piece] = []
@@ -115,7 +119,7 @@ def plan(objects: Iterable[DataObject], range_bytes: int) -> list[Piece]:
     room = range_bytes
     for item in objects:
         size = item.size_bytes
-        if size > range_bytes and not is_gzip(item):
+        if size > range_bytes and not is_whole(item, dialect):
             count = -(-size // range_bytes)
             cuts = [size * i // count for i in range(count + 1)]
             pieces += [Piece((Slice(item, a, b),)) for a, b in pairwise(cuts)]
@@ -134,7 +138,7 @@ def read(
     query: Query,
     *,
     bad_rows: BadRows = "fail",
-    delimiter: str = ",",
+    dialect: Dialect = COMMAS,
     block_bytes: int = BLOCK_BYTES,
 ) -> PartialAnswer:
     """Answer the query for one piece. Memory: a few blocks, whatever the piece's size.
@@ -146,7 +150,7 @@ def read(
     clock = Clock()
     answers = []
     before = time.perf_counter()
-    for reader in readers(access, piece.slices, delimiter, bad_rows, block_bytes=block_bytes, clock=clock):
+    for reader in readers(access, piece.slices, dialect, bad_rows, block_bytes=block_bytes, clock=clock):
         part, found = reader.slice, Answer()
         try:
             for table in reader.tables({query.column: column_type}):
@@ -216,7 +220,7 @@ def tables(
     columns: Mapping[str, pa.DataType] | pa.Schema,
     *,
     bad_rows: BadRows | Bad = "fail",
-    delimiter: str = ",",
+    dialect: Dialect = COMMAS,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.Table]:
     """The piece's rows in tables of about a block, one at least, with the columns asked for in that order.
@@ -228,22 +232,22 @@ def tables(
     wanted = columns if isinstance(columns, pa.Schema) else pa.schema(list(columns.items()))
     types = dict(zip(wanted.names, wanted.types, strict=True))
     for reader in readers(
-        access, piece.slices, delimiter, bad_rows, block_bytes=block_bytes, clock=Clock(), certain=True
+        access, piece.slices, dialect, bad_rows, block_bytes=block_bytes, clock=Clock(), certain=True
     ):
         yield from reader.tables(types)
     yield pa.Table.from_batches([], wanted)
 
 
 def schema(
-    access: Access, objects: Sequence[DataObject], columns: Sequence[str] | None = None, delimiter: str = ","
+    access: Access, objects: Sequence[DataObject], columns: Sequence[str] | None = None, dialect: Dialect = COMMAS
 ) -> pa.Schema:
     """Types that Arrow infers from the first records (about a MiB) of the first object with any; `columns` None: all.
 
     A column without a value there is taken for text. Raises BadData.
     """
     for item in objects:
-        first = Slice(item, 0, item.size_bytes if is_gzip(item) else min(item.size_bytes, MIB))
-        for reader in readers(access, [first], delimiter, "fail", block_bytes=MIB, clock=Clock()):
+        first = Slice(item, 0, item.size_bytes if is_whole(item, dialect) else min(item.size_bytes, MIB))
+        for reader in readers(access, [first], dialect, "fail", block_bytes=MIB, clock=Clock()):
             for table in reader.tables(None):
                 fields = [
                     table.schema.field(reader.layout.position(name, item.uri)) for name in columns or table.column_names
@@ -253,18 +257,16 @@ def schema(
     raise BadData("wanted a record to tell the types from", objects[0].uri, 0, "")
 
 
-def header(access: Access, objects: Sequence[DataObject], delimiter: str = ",") -> tuple[str, ...]:
-    """Column names of the first object that has any; empty where all are empty. Raises BadData."""
+def header(
+    access: Access, objects: Sequence[DataObject], dialect: Dialect = COMMAS
+) -> tuple[DataObject, Layout] | None:
+    """The first object that has any columns, and its layout; None where all are empty. Raises BadData."""
     for item in objects:
-        head = next(read_stream(access, item, 0, min(item.size_bytes, MIB), MIB), b"")
-        final = len(head) == item.size_bytes
-        if is_gzip(item):
-            with suppress(zlib.error):  # what is damaged is told, with its place, when the object is read
-                head, final = zlib.decompressobj(wbits=31).decompress(head), False
-        found = layout(head, final, Grammar(delimiter.encode()), item.uri)
-        if found and found.names:
-            return found.names
-    return ()
+        first = Slice(item, 0, item.size_bytes if is_whole(item, dialect) else min(item.size_bytes, MIB))
+        for reader in readers(access, [first], dialect, "fail", block_bytes=MIB, clock=Clock()):
+            if (found := reader.head()).names:
+                return item, found
+    return None
 
 
 def units_of(column: pa.ChunkedArray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 The grammar is that of Python's csv module: a quote opens a field only at its start, "" inside quotes is a quote, a
 record ends at LF, CRLF or CR outside quotes, blank lines are no records. But a quote that is never closed is an error.
-A field that is empty, quoted or not, is null; no other spelling is, neither NULL nor NaN. All positions are bytes;
-nothing is decoded but the header.
+A field that is empty, quoted or not, is null; no other spelling is, neither NULL nor NaN, unless the dialect names it.
+All positions are bytes; nothing is decoded but the header.
 """
 
 import codecs
@@ -13,14 +13,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.dialect import delimiter_hint
+
 # A longer record is refused: else one quote that is never closed would draw a whole file into one worker's memory.
 RECORD_BYTES = 16 << 20
 LINE_END = re.compile(rb"\r\n?|\n")
 _QUOTE, _LF, _CR = b'"\n\r'
+# How files begin that are no text though they may be called so. UTF-32's mark begins with UTF-16's.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32: pass --encoding utf-32",
+    codecs.BOM_UTF32_BE: "UTF-32: pass --encoding utf-32",
+    codecs.BOM_UTF16_LE: "UTF-16: pass --encoding utf-16",
+    codecs.BOM_UTF16_BE: "UTF-16: pass --encoding utf-16",
+    b"\x1f\x8b": "gzip: name it .csv.gz",
+    b"BZh": "bzip2: name it .csv.bz2",
+    b"\xfd7zXZ\0": "xz: name it .csv.xz",
+    b"\x28\xb5\x2f\xfd": "zstd: name it .csv.zst",
+    b"\x04\x22\x4d\x18": "lz4: name it .csv.lz4",
+    b"PK\x03\x04": "zip: name it .csv.zip if it holds one CSV file",
+    b"PAR1": "Parquet: convert it to CSV",
+    b"ORC": "ORC: convert it to CSV",
+    b"Obj\x01": "Avro: convert it to CSV",
+    b"%PDF-": "PDF: convert it to CSV",
+    b"7z\xbc\xaf": "a 7z archive: unpack it",
+}
 
 
 class BadData(ValueError):
-    """A file that is not what it should be. offset: bytes before the record (of .gz: decompressed). text: found."""
+    """A file that is not what it should be. text: found.
+
+    offset: bytes before the record, of what is decompressed or turned into UTF-8 those of the text that came of it.
+    """
 
     def __init__(self, reason: str, uri: str, offset: int, text: str):
         super().__init__(reason, uri, offset, text)
@@ -154,6 +177,7 @@ class Layout:
     names: tuple[str, ...]
     trailing: bool
     body: int  # where the first record after the header starts
+    delimiter: str = ","
 
     @property
     def width(self) -> int:
@@ -165,18 +189,28 @@ class Layout:
             return self.names.index(column)
         near = difflib.get_close_matches(column, self.names, 3, 0.4) or ["none"]
         count = "no" if column not in self.names else "more than one"
+        hint = delimiter_hint(self.names, column, self.delimiter)
+        if any("\udc80" <= char <= "\udcff" for char in "".join(self.names)):
+            hint += "; the header is not UTF-8: pass --encoding, for example cp1252"
+        nearest = "" if hint else f"; nearest: {', '.join(name if name.isprintable() else repr(name) for name in near)}"
         raise BadData(
-            f"wanted column {column!r}, {count} such column; nearest: {', '.join(near)}", uri, 0, ",".join(self.names)
+            f"wanted column {column!r}, {count} such column{nearest}{hint}",
+            uri,
+            0,
+            self.delimiter.join(self.names)[:500],
         )
 
 
-def layout(head: bytes, final: bool, grammar: Grammar, uri: str) -> Layout | None:
-    """The layout, from the header and the first record. None: `head` is too short to tell. No names: an empty file."""
+def layout(head: bytes, final: bool, grammar: Grammar, uri: str, encoding: str = "utf-8") -> Layout | None:
+    """The layout, from the header and the first record. None: `head` is too short to tell. No names: an empty file.
+
+    encoding: of the header, one in which ASCII is ASCII. Raises BadData.
+    """
     at = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise BadData("wanted UTF-8 text, this is UTF-16", uri, 0, shown(head[:40]))
-    if head.startswith(b"\x1f\x8b"):
-        raise BadData("wanted text, this is gzip: name it .csv.gz", uri, 0, shown(head[:10]))
+    for mark, what in _MARKS.items():
+        if head.startswith(mark):
+            raise BadData(f"wanted UTF-8 text, this is {what}", uri, 0, shown(head[:40]))
+    delimiter = grammar.delimiter.decode()
     names: tuple[str, ...] = ()
     body = at
     while at < len(head):
@@ -188,10 +222,19 @@ def layout(head: bytes, final: bool, grammar: Grammar, uri: str) -> Layout | Non
                 raise BadData("wanted a header, its quote is never closed", uri, at, shown(head[at:]))
             return None
         text = head[at:end].rstrip(b"\r\n")
-        at = end
         if text and names:
             values = grammar.fields(text)
-            return Layout(names, len(values) == len(names) + 1 and not values[-1], body)
+            return Layout(names, len(values) == len(names) + 1 and not values[-1], body, delimiter)
         if text:
-            names, body = tuple(name.decode("utf-8", "surrogateescape") for name in grammar.fields(text)), end
-    return Layout(names, False, body) if final else None
+            _check_header(text, uri)
+            names, body = tuple(name.decode(encoding, "surrogateescape") for name in grammar.fields(text)), end
+        at = end
+    return Layout(names, False, body, delimiter) if final else None
+
+
+def _check_header(text: bytes, uri: str) -> None:
+    if b"\0" in text:
+        even, odd = text[::2].count(0), text[1::2].count(0)
+        guess = "; if it is UTF-16 pass --encoding utf-16-le" if odd > 4 * even else ""
+        guess = "; if it is UTF-16 pass --encoding utf-16-be" if even > 4 * odd else guess
+        raise BadData(f"wanted UTF-8 text, the header holds NUL bytes{guess}", uri, 0, shown(text[:40]))

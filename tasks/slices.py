@@ -1,30 +1,25 @@
-"""One worker's way through the records of one range: find the start, cut at record ends, parse, name what is bad."""
+"""One worker's way through the records of one range: find the start, cut at record ends, have them parsed."""
 
-import codecs
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
 
+from tasks.compressed import codec_of, inflated, transcoded
+from tasks.dialect import Dialect
 from tasks.objects import Access, DataObject, Request, read_ahead, read_range
+from tasks.parser import Bad, BadRows, Chunk, Parser
 from tasks.records import LINE_END, RECORD_BYTES, BadData, Grammar, Layout, last_end, layout, shown
 
-BadRows = Literal["fail", "skip"]
 MIB = 1 << 20
 # Enough to finish nearly every record that crosses a range's end, and to hold a header, without a further request.
 _OVERLAP_BYTES = 64 << 10
-# Arrow's own block: measured from 256 KiB to 16 MiB, this one stays in the cache and was fastest.
-_ARROW_BLOCK_BYTES = MIB
 # Bytes and records that are weighed to guess where a range's first record starts.
 _GUESS_BYTES = MIB
 _GUESS_RECORDS = 20
-EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -38,22 +33,6 @@ class Slice:
     @property
     def whole(self) -> bool:
         return self.start == 0 and self.stop == self.item.size_bytes
-
-
-@dataclass
-class Bad:
-    """Bad rows of one slice, or of all that share it: raised at once, or counted and the first few kept."""
-
-    policy: BadRows
-    count: int = 0
-    examples: list[BadData] = field(default_factory=list)
-
-    def add(self, error: BadData) -> None:
-        if self.policy == "fail":
-            raise error
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(error)
 
 
 @dataclass
@@ -78,25 +57,15 @@ class Clock:
         return data
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Whole records: data[start:stop], at `offset` in the file. quoted: it may hold quotes."""
-
-    offset: int
-    data: bytes
-    start: int
-    stop: int
-    quoted: bool
-
-
-def is_gzip(item: DataObject) -> bool:
-    return item.uri.lower().endswith(".gz")
+def is_whole(item: DataObject, dialect: Dialect) -> bool:
+    """Must the object be read from its start to its end by one task, because its bytes are not the text's?"""
+    return codec_of(item) is not None or dialect.transcoded
 
 
 def readers(
     access: Access,
     slices: Sequence[Slice],
-    delimiter: str,
+    dialect: Dialect,
     bad_rows: BadRows | Bad,
     *,
     block_bytes: int,
@@ -104,13 +73,13 @@ def readers(
     certain: bool = False,
 ) -> Iterator["Reader"]:
     """A reader per slice, to be used up one after the other; the blocks of the next are read ahead meanwhile."""
-    grammar = Grammar(delimiter.encode())
+    grammar = Grammar(dialect.delimiter.encode())
     wanted = [_requests(part, block_bytes) for part in slices]
     blocks = read_ahead(access, chain.from_iterable(wanted), 2 * block_bytes)
     for part, requests in zip(slices, wanted, strict=True):
         own = islice(blocks, len(requests))
         bad = bad_rows if isinstance(bad_rows, Bad) else Bad(bad_rows)
-        yield Reader(access, part, grammar, bad, own, requests, block_bytes, clock, certain)
+        yield Reader(access, part, dialect, grammar, bad, own, requests, block_bytes, clock, certain)
         for _ in own:  # a slice that ended early leaves blocks that are not the next one's
             pass
 
@@ -118,6 +87,8 @@ def readers(
 def _requests(part: Slice, block_bytes: int) -> list[Request]:
     """The head of the object for a range within it, then the range from the byte before it on, and a little more."""
     item, size = part.item, part.item.size_bytes
+    if codec_of(item) == "zip":  # read from its end
+        return []
     overlap = min(_OVERLAP_BYTES, block_bytes)
     start = max(part.start - 1, 0)
     cuts = [*range(start, max(part.stop, start + 1), block_bytes), min(part.stop + overlap, size)]
@@ -131,6 +102,7 @@ class Reader:
 
     access: Access
     slice: Slice
+    dialect: Dialect
     grammar: Grammar
     bad: Bad
     blocks: Iterator[bytes]
@@ -146,33 +118,46 @@ class Reader:
     def tables(self, types: Mapping[str, pa.DataType] | None) -> Iterator[pa.Table]:
         """Tables of about a block, with the columns of `types`; None: all of them, types by Arrow. Raises BadData."""
         part, uri = self.slice, self.slice.item.uri
-        if is_gzip(part.item):
-            text = self._inflated()
-        else:
-            text = self._plain(self.requests[1:] if part.start else self.requests)
-        head, final, found = b"", False, self._head_apart() if part.start else None
-        while found is None:
-            if len(head) > 2 * RECORD_BYTES:
-                raise BadData(f"wanted a header of less than {RECORD_BYTES} bytes", uri, 0, shown(head))
-            data, final = next(text)
-            head += data
-            found = layout(head, final, self.grammar, uri)
+        text, head, final = self._text(), b"", False
+        found = self._head_apart() if part.start else None
+        if found is None:
+            found, head, final = self._headed(text)
         if not found.names:
             self.first = self.end = part.stop
             return
         self.layout = found
-        parser = _Parser(self.grammar, found, types, uri, self.bad)
+        parser = Parser(self.dialect, self.grammar, found, types, uri, self.bad)
         self.guessed = bool(part.start)
         if part.start:
             start, rest = self._start(text, found)
         else:
             start, rest = found.body, chain([(head[found.body :], final)], text)
         self.first = self.end = start
-        stop = part.stop if not is_gzip(part.item) else None
+        stop = part.stop if not is_whole(part.item, self.dialect) else None
         if stop is not None and start >= stop:
             return
         for chunk in self._chunks(rest, start, stop):
             yield from parser.tables(chunk)
+
+    def head(self) -> Layout:
+        """The layout alone, of a slice that begins where its object does. Raises BadData."""
+        return self._headed(self._text())[0]
+
+    def _text(self) -> Iterator[tuple[bytes, bool]]:
+        if is_whole(self.slice.item, self.dialect):
+            return self._streamed()
+        return self._plain(self.requests[1:] if self.slice.start else self.requests)
+
+    def _headed(self, text: Iterator[tuple[bytes, bool]]) -> tuple[Layout, bytes, bool]:
+        """The layout, the text that was read to know it, and whether the object ends there."""
+        uri, head = self.slice.item.uri, b""
+        while len(head) <= 2 * RECORD_BYTES:
+            data, final = next(text)
+            head += data
+            found = layout(head, final, self.grammar, uri, self.dialect.text_encoding)
+            if found is not None:
+                return found, head, final
+        raise BadData(f"wanted a header of less than {RECORD_BYTES} bytes", uri, 0, shown(head))
 
     def _plain(self, requests: list[Request]) -> Iterator[tuple[bytes, bool]]:
         """Blocks and whether the object ends there: those asked for ahead, then as long as someone wants more."""
@@ -189,40 +174,22 @@ class Reader:
             at = request.stop
             yield self.clock.timed(lambda: read_range(self.access, request)), at == size  # noqa: B023 - called at once
 
-    def _inflated(self) -> Iterator[tuple[bytes, bool]]:
-        """The same of a gzip file, of one member or several. Raises BadData where it is cut short or damaged."""
-        uri, at = self.slice.item.uri, 0
-        inflate = zlib.decompressobj(31)
-        for request in self.requests:
-            block = self.clock.timed(lambda: next(self.blocks))
-            # Small steps: what follows the end of a member is copied once per member.
-            for step in range(0, len(block), MIB // 4):
-                data = block[step : step + MIB // 4]
-                at = request.start + step + len(data)
-                pending = False
-                while data or pending:
-                    if inflate.eof:
-                        data = data.lstrip(b"\0")  # padding after the last member is allowed
-                        if not data:
-                            break
-                        inflate = zlib.decompressobj(31)
-                    try:
-                        out = inflate.decompress(data, MIB)
-                    except zlib.error as error:
-                        raise BadData(f"damaged gzip: {error}", uri, at - len(data), repr(data[:16])) from error
-                    data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-                    pending = len(out) == MIB and not inflate.eof
-                    if out:
-                        yield out, False
-        if not inflate.eof:
-            raise BadData("wanted the rest of the gzip stream, it is cut short", uri, at, "end of file")
+    def _streamed(self) -> Iterator[tuple[bytes, bool]]:
+        """The same of an object that is compressed, or in an encoding of its own: as UTF-8 text."""
+        item = self.slice.item
+        blocks = (self.clock.timed(lambda: next(self.blocks)) for _ in self.requests)
+        text = inflated(self.access, item, blocks, self.clock.timed) if codec_of(item) else blocks
+        for data in transcoded(text, self.dialect, item.uri):
+            yield data, False
         yield b"", True
 
     def _head_apart(self) -> Layout:
         """The layout of an object of which this slice does not hold the beginning."""
         item = self.slice.item
         head = self.clock.timed(lambda: next(self.blocks))
-        while (found := layout(head, len(head) == item.size_bytes, self.grammar, item.uri)) is None:
+        while (
+            found := layout(head, len(head) == item.size_bytes, self.grammar, item.uri, self.dialect.text_encoding)
+        ) is None:
             if len(head) > 2 * RECORD_BYTES:
                 raise BadData(f"wanted a header of less than {RECORD_BYTES} bytes", item.uri, 0, shown(head))
             more = Request(item, len(head), min(2 * len(head), item.size_bytes))
@@ -280,7 +247,9 @@ class Reader:
         requests = _requests(before, self.block_bytes)
         blocks = read_ahead(self.access, requests, self.block_bytes)
         reader = Reader(
-            self.access, before, self.grammar, Bad("skip"), blocks, requests, self.block_bytes, self.clock, certain=True
+            *(self.access, before, self.dialect, self.grammar, Bad("skip"), blocks, requests, self.block_bytes),
+            self.clock,
+            certain=True,
         )
         text = reader._plain(requests)
         skip, data, final = found.body, b"", False
@@ -291,7 +260,7 @@ class Reader:
             pass
         return reader.end
 
-    def _chunks(self, text: Iterator[tuple[bytes, bool]], offset: int, stop: int | None) -> Iterator[_Chunk]:
+    def _chunks(self, text: Iterator[tuple[bytes, bool]], offset: int, stop: int | None) -> Iterator[Chunk]:
         """Whole records from the one at `offset`, where `text` begins, to the last that starts before `stop`."""
         carry, quoted = b"", False
         for block, final in text:
@@ -304,7 +273,7 @@ class Reader:
                 if line_end and (line_end.end() < len(data) or line_end.group() != b"\r"):
                     start = line_end.end()
                     joined = carry + data[:start]
-                    yield _Chunk(offset, joined, 0, len(joined), False)
+                    yield Chunk(offset, joined, 0, len(joined), False)
                     offset, carry = offset + len(joined), b""
                     self.end = offset
                     if stop is not None and offset >= stop:
@@ -312,7 +281,7 @@ class Reader:
             data = carry + data if carry else data
             cut, done = self._cut(data, start, offset, stop, final=final, quoted=quoted)
             if cut > start:
-                yield _Chunk(offset, data, start, cut, quoted)
+                yield Chunk(offset, data, start, cut, quoted)
                 offset += cut - start
                 self.end = offset
             if done:
@@ -345,99 +314,3 @@ class Reader:
             if line_end and (final or line_end.end() < len(data) or line_end.group() != b"\r"):
                 return line_end.end(), True
         return (len(data), True) if final else (max(last_end(data), start), False)
-
-
-@dataclass(frozen=True)
-class _Parser:
-    """Arrow's reader, set up for one object."""
-
-    grammar: Grammar
-    layout: Layout
-    types: Mapping[str, pa.DataType] | None
-    uri: str
-    bad: Bad
-
-    def __post_init__(self) -> None:
-        for name in self.types or ():
-            self.layout.position(name, self.uri)
-
-    def tables(self, chunk: _Chunk) -> Iterator[pa.Table]:
-        """The chunk's rows. What Arrow refuses is halved until the bad record stands alone and can be named."""
-        try:
-            yield self._arrow(chunk, self.types)
-            return
-        except pa.ArrowInvalid as error:
-            text = chunk.data[chunk.start : chunk.stop]
-            ends = self.grammar.ends(text, True)
-            refused = error
-        if len(ends) > 1:
-            middle = chunk.start + int(ends[len(ends) // 2 - 1])
-            yield from self.tables(_Chunk(chunk.offset, chunk.data, chunk.start, middle, chunk.quoted))
-            later = chunk.offset + middle - chunk.start
-            yield from self.tables(_Chunk(later, chunk.data, middle, chunk.stop, chunk.quoted))
-        elif record := text.rstrip(b"\r\n"):
-            self.bad.add(self._named(chunk, record, refused))
-
-    def _named(self, chunk: _Chunk, record: bytes, refused: Exception) -> BadData:
-        values = self.grammar.fields(record)
-        reason = f"wanted {self.layout.width} fields, this record has {len(values)}"
-        if len(values) != self.layout.width:
-            return BadData(reason, self.uri, chunk.offset, shown(record))
-        if self.layout.trailing and values[-1]:
-            return BadData("wanted nothing after the last delimiter", self.uri, chunk.offset, shown(record))
-        for name, kind in (self.types or {}).items():
-            try:
-                self._arrow(chunk, {name: kind})
-            except pa.ArrowInvalid as error:
-                value = values[self.layout.position(name, self.uri)]
-                return BadData(
-                    f"wanted {kind} or nothing in column {name!r} ({error})", self.uri, chunk.offset, shown(value)
-                )
-        return BadData(f"wanted a record ({refused})", self.uri, chunk.offset, shown(record))
-
-    def _arrow(self, chunk: _Chunk, types: Mapping[str, pa.DataType] | None) -> pa.Table:
-        """Raises pa.ArrowInvalid. Columns go by position within Arrow, for names may be empty or there twice."""
-        names = self.layout.names if types is None else tuple(types)
-        positions = [str(self.layout.position(name, self.uri)) for name in names]
-        kinds = {} if types is None else dict(zip(positions, types.values(), strict=True))
-        if self.layout.trailing:
-            kinds[str(self.layout.width - 1)] = pa.null()  # more than nothing after the last delimiter is a ragged row
-        text = pa.py_buffer(chunk.data).slice(chunk.start, chunk.stop - chunk.start)
-        if chunk.data.startswith(codecs.BOM_UTF8, chunk.start):
-            # Arrow skips a byte-order mark where its input begins, which here is just where a block was cut.
-            text = pa.py_buffer(b"\n" + chunk.data[chunk.start : chunk.stop])
-
-        def parsed(block_bytes: int) -> pa.Table:
-            return pc.read_csv(
-                pa.BufferReader(text),
-                pc.ReadOptions(
-                    use_threads=False, block_size=block_bytes, column_names=[str(i) for i in range(self.layout.width)]
-                ),
-                pc.ParseOptions(
-                    delimiter=self.grammar.delimiter.decode(),
-                    quote_char='"' if chunk.quoted else False,
-                    newlines_in_values=chunk.quoted,
-                ),
-                pc.ConvertOptions(
-                    include_columns=[*positions, *([str(self.layout.width - 1)] if self.layout.trailing else [])],
-                    column_types=kinds,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
-            )
-
-        try:
-            # With quotes one block: where one ends in CR, Arrow drops an LF that begins the next, also within quotes.
-            table = parsed(text.size + 1 if chunk.quoted else _ARROW_BLOCK_BYTES)
-        except pa.ArrowInvalid as error:
-            if "straddling" not in str(error):
-                raise
-            table = parsed(text.size + 1)  # a record is longer than the block
-        table = table.select(range(len(names))).rename_columns(names)
-        for column in table.columns:
-            if pa.types.is_decimal(column.type):
-                column.validate(full=True)  # Arrow counts digits before it scales them: 1e17 would pass, and wrap
-            # Nulls come out as NaN; one more than there are nulls was written as such.
-            if pa.types.is_floating(column.type) and (~np.isfinite(column.to_numpy())).sum() > column.null_count:
-                raise pa.ArrowInvalid("not a finite number")
-        return table

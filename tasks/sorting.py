@@ -1,13 +1,17 @@
-"""Worker's side of the sort: rows that pass a filter, their one total order, and a digest that tells any other order.
+"""Worker's side of the sort: rows that pass a filter, their one total order, and how parts of it are checked.
 
 Rows are tables of float64 columns, missing values null (in frames NaN). The order: the query's column from high to low,
 equals by all other columns in the file's order from low to high, missing last. Rows that are still equal are the same.
 An engine sorts by the column alone and keeps equals together; `settle` puts the equals of each part in order.
+
+Since the order is total, rows are right if they are the right ones and no row comes before the one it should follow. Which
+rows they are is told by a sum of their hashes, in any order: so the truth needs neither a sort nor the rows in memory.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -15,36 +19,51 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.answer import Answer, Query, answer_of, exact_units, merge
+from tasks.dialect import Dialect
 from tasks.objects import Access
+from tasks.parser import Bad, BadRows
 from tasks.ranges import Piece, tables
-from tasks.slices import BadRows
+from tasks.records import BadData
 from tasks.trace import Trace, trace
 
-# Odd, so that powers never vanish modulo 2**64 (2**64 over the golden ratio, as in splitmix64; and its multipliers).
+# splitmix64: 2**64 over the golden ratio, and the multipliers of its finaliser.
 _BASE = 0x9E3779B97F4A7C15
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _MISSING = np.uint64(0x7FF8DEADBEEF0001)
 _WORD = 1 << 64
 
-Work = tuple[Access, Piece, tuple[str, ...], Query, BadRows]
-"""A piece, all columns of the file in its order, what to keep, and what to do with rows that can't be read."""
+Work = tuple[Access, Piece, tuple[str, ...], Query, BadRows, Dialect]
+"""A piece, all columns of the file in its order, what to keep, what to do with rows that can't be read, how written."""
 
 
 @dataclass(frozen=True)
 class SortedAnswer(Answer):
-    """The answer of rows in their order. digest: a polynomial of the rows' hashes modulo 2**64, order included."""
+    """The answer of rows in their order. row_hashes: their sum modulo 2**64."""
 
-    digest: int = 0
+    row_hashes: int = 0
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
 class SortedPart:
-    """One part of the sorted rows. factor: what the digest of the parts before it is multiplied by."""
+    """One part of the sorted rows. first, last: where its outermost rows stand in the order; None without rows."""
 
     answer: Answer
-    digest: int
-    factor: int
+    row_hashes: int
+    in_order: bool
+    first: tuple[float, ...] | None
+    last: tuple[float, ...] | None
     trace: Trace
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What passes of a piece, in no order. answer: with all rows that were read."""
+
+    answer: Answer
+    row_hashes: int
+    bad_rows: int = 0
+    bad_examples: tuple[BadData, ...] = ()
 
 
 def kept(table: pa.Table, query: Query) -> pa.Table:
@@ -57,8 +76,8 @@ def kept(table: pa.Table, query: Query) -> pa.Table:
 
 def read_kept(work: Work) -> pa.Table:
     """The rows of a piece of the ranges reader that pass, as one table. Never more than a block of others in memory."""
-    access, piece, columns, query, bad_rows = work
-    found = tables(access, piece, dict.fromkeys(columns, pa.float64()), bad_rows=bad_rows)
+    access, piece, columns, query, bad_rows, dialect = work
+    found = tables(access, piece, dict.fromkeys(columns, pa.float64()), bad_rows=bad_rows, dialect=dialect)
     return pa.concat_tables([kept(table, query) for table in found]).combine_chunks()
 
 
@@ -100,23 +119,33 @@ def digested_frame(part: pd.DataFrame, query: Query) -> pd.Series:
 
 def combined(parts: Sequence[SortedPart], query: Query, rows: int) -> SortedAnswer:
     """The answer of parts in their order. rows: records that were read."""
-    digest = 0
-    for part in parts:
-        digest = (digest * part.factor + part.digest) % _WORD
     found = merge((part.answer for part in parts), query)
-    return SortedAnswer(rows, found.kept, found.total, found.largest, digest)
+    filled = [part for part in parts if part.first is not None and part.last is not None]
+    borders = all(before.last <= after.first for before, after in pairwise(filled))  # type: ignore[operator]
+    in_order = borders and all(part.in_order for part in parts)
+    row_hashes = sum(part.row_hashes for part in parts) % _WORD
+    return SortedAnswer(rows, found.kept, found.total, found.largest, row_hashes, in_order)
 
 
-def sorted_alone(
-    access: Access, pieces: Iterable[Piece], columns: tuple[str, ...], query: Query, bad_rows: BadRows
-) -> SortedPart:
-    """The whole sort in one process, by other means than an engine's: what all must give."""
-    table = pa.concat_tables([read_kept((access, piece, columns, query, bad_rows)) for piece in pieces])
-    values = [_values(table.column(name)) for name in columns]
-    key = values[columns.index(query.column)]
-    others = [column for name, column in zip(columns, values, strict=True) if name != query.column]
-    order = np.lexsort((*others[::-1], -key))
-    return _part([column[order] for column in values], list(columns), query, time.time())
+def passing(work: Work) -> Passing:
+    """What passes of a piece, read as a stream: what all engines must end with. Memory: a few blocks."""
+    access, piece, columns, query, bad_rows, dialect = work
+    found, row_hashes, bad = Answer(), 0, Bad(bad_rows)
+    types = dict.fromkeys(columns, pa.float64())
+    for table in tables(access, piece, types, bad_rows=bad, dialect=dialect):
+        part = kept(table, query)
+        values = [_values(part.column(name)) for name in columns]
+        own = replace(_answer(values[columns.index(query.column)], query), rows=table.num_rows)
+        found = merge((found, own), query)
+        row_hashes = (row_hashes + _row_hashes(values, query)) % _WORD
+    return Passing(found, row_hashes, bad.count, tuple(bad.examples))
+
+
+def passing_all(parts: Sequence[Passing], query: Query) -> SortedAnswer:
+    """The true answer of a set, from what passes of its pieces."""
+    found = merge((part.answer for part in parts), query)
+    row_hashes = sum(part.row_hashes for part in parts) % _WORD
+    return SortedAnswer(found.rows, found.kept, found.total, found.largest, row_hashes)
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
@@ -140,16 +169,43 @@ def _order(columns: list[np.ndarray], key: int) -> np.ndarray:
 
 
 def _part(columns: list[np.ndarray], names: list[str], query: Query, began_at: float) -> SortedPart:
-    values = columns[names.index(query.column)]
-    found = answer_of(exact_units(values, query.decimals), 0, Query(query.column, None, query.largest, query.decimals))
-    hashes = np.zeros(len(values), np.uint64)
+    key = names.index(query.column)
+    ranks = [-columns[key], *(column for number, column in enumerate(columns) if number != key)]
+    outermost = [tuple(_rank(column[at]) for column in ranks) for at in (0, -1)] if len(ranks[0]) else [None, None]
+    first, last = (tuple(value for pair in row for value in pair) if row else None for row in outermost)
+    answer = _answer(columns[key], query)
+    return SortedPart(answer, _row_hashes(columns, query), _in_order(ranks), first, last, trace(began_at))
+
+
+def _answer(values: np.ndarray, query: Query) -> Answer:
+    everything = Query(query.column, None, query.largest, query.decimals)
+    return answer_of(exact_units(values, query.decimals), 0, everything)
+
+
+def _rank(value: float) -> tuple[float, float]:
+    """Missing last."""
+    return (1.0, 0.0) if np.isnan(value) else (0.0, float(value))
+
+
+def _in_order(ranks: list[np.ndarray]) -> bool:
+    """Does no row stand after one that it should stand before? Columns from the one that decides first."""
+    open_ = np.ones(max(len(ranks[0]) - 1, 0), bool)  # neighbours that are equal so far
+    for column in ranks:
+        before, after = column[:-1], column[1:]
+        missing, missing_after = np.isnan(before), np.isnan(after)
+        equal = (before == after) | (missing & missing_after)
+        less = (before < after) | (~missing & missing_after)
+        if (open_ & ~equal & ~less).any():
+            return False
+        open_ &= equal
+    return True
+
+
+def _row_hashes(columns: list[np.ndarray], query: Query) -> int:
+    hashes = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
         hashes = _mixed(hashes + np.uint64(_BASE) ^ _words(column, query.decimals))
-    powers = np.full(len(values), _BASE, np.uint64)
-    powers[-1:] = 1
-    powers = np.multiply.accumulate(powers[::-1])[::-1]
-    digest = int((hashes * powers).sum(dtype=np.uint64))
-    return SortedPart(found, digest, pow(_BASE, len(values), _WORD), trace(began_at))
+    return int(hashes.sum(dtype=np.uint64))
 
 
 def _words(column: np.ndarray, decimals: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
 from bench.table import against_itself, modelled, printed, skipped, table
-from tasks.slices import BadRows
+from tasks.parser import BadRows
 
 READERS = {
     "native": native.READ | hybrid.NATIVE,

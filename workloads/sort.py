@@ -18,7 +18,7 @@ from bench.progress import progress
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.table import modelled, printed, table
-from tasks.slices import BadRows
+from tasks.parser import BadRows
 
 WAYS = ("auto", "store", "s3", "redis")
 

@@ -21,7 +21,7 @@ from bench.spans import Spans
 from tasks import kept, native, ranges
 from tasks.answer import Answer, Query, merge
 from tasks.kept import Kept
-from tasks.objects import list_objects
+from tasks.listing import list_objects
 from tasks.trace import Trace
 from tasks.upload import remove
 
@@ -32,17 +32,22 @@ Filter = Callable[[LithopsSession, Ingest, str | None], Filtered]
 
 def by_partitions(session: LithopsSession, job: Ingest, parts_at: str | None) -> Filtered:
     """Read with Lithops's own partitioner."""
-    query = job.data.query
+    plain, apart = own.parted(job)
+    rest = (job.data.query, job.data.dialect)
     if parts_at is None:
-        return own.partitioned(session, job, native.stream_kept, (query,))
-    return own.partitioned(session, job, native.written_stream, (job.access, parts_at, query))
+        done = mapped(session, native.file_kept, [(job.access, item, *rest) for item in apart])
+        handed = own.partitioned(session, job, plain, native.stream_kept, rest)
+    else:
+        done = mapped(session, native.written_file, [(job.access, parts_at, item, *rest) for item in apart])
+        handed = own.partitioned(session, job, plain, native.written_stream, (job.access, parts_at, *rest))
+    return [*handed, *((one.result, one.trace) for one in done)]
 
 
 def by_ranges(session: LithopsSession, job: Ingest, parts_at: str | None) -> Filtered:
     """Read with the ranges reader; rows are certain before they are handed on."""
     size = ranges.range_bytes(job.data.objects, session.fleet().workers, job.memory_mib, functions=True)
-    pieces = ranges.plan(job.data.objects, size)
-    rest = (job.data.query, job.bad_rows)
+    pieces = ranges.plan(job.data.objects, size, job.data.dialect)
+    rest = (job.data.query, job.bad_rows, job.data.dialect)
     if parts_at is None:
         done = mapped(session, kept.piece_kept, [(job.access, piece, *rest) for piece in pieces])
     else:

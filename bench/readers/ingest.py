@@ -8,8 +8,8 @@ from bench.dataset import Dataset
 from bench.spans import Spans
 from tasks.answer import Answer
 from tasks.objects import Access
+from tasks.parser import BadRows
 from tasks.records import BadData
-from tasks.slices import BadRows
 from tasks.trace import Trace
 
 Note = str | int | float | bool | None

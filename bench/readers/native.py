@@ -1,8 +1,10 @@
 """Each engine's own documented way to read CSV, parsing only the asked column where the engine has an option for it."""
 
 import pickle
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,48 +13,101 @@ from bench.sessions.on_dask import DaskSession
 from bench.sessions.on_lithops import LithopsSession
 from bench.sessions.on_processes import ProcessSession
 from bench.sessions.on_ray import RaySession
-from bench.sessions.session import mapped
+from bench.sessions.session import Session, mapped
 from bench.spans import Spans
 from tasks import native
-from tasks.answer import merge
+from tasks.answer import Answer, merge
 from tasks.objects import Access, DataObject
+from tasks.slices import is_whole
 from tasks.trace import Trace
+
+
+# What every engine's reader takes literally. fsspec splits at :: and expands *, ?, [ and {; addresses end at # and ?.
+_LITERAL = re.compile(r"[\w/.=@,()~^&;!$' -]*")
+
+
+def parted(job: Ingest) -> tuple[list[DataObject], list[DataObject]]:
+    """The objects that an engine's own reader reads, and those to be read whole apart from it, one task each.
+
+    Apart is what must be decompressed or turned into UTF-8 first, which the engines do for different suffixes and some
+    for none, and names that they would expand. Objects without a byte hold no record and are in neither.
+    """
+    own, apart = [], []
+    for item in job.data.objects:
+        literal = _LITERAL.fullmatch(item.uri.removeprefix("s3://")) and "//" not in item.uri.removeprefix("s3://")
+        if is_whole(item, job.data.dialect) or not literal:
+            apart.append(item)
+        elif item.size_bytes:
+            own.append(item)
+    return own, apart
+
+
+def _merged(job: Ingest, session: Session, own: list[tuple[Answer, Trace]], apart: list[DataObject]) -> Outcome:
+    """The engine's own part with what is read apart from it."""
+    query = job.data.query
+    done = mapped(session, native.file_answer, [(job.access, item, query, job.data.dialect) for item in apart])
+    answers = [*(answer for answer, _ in own), *(one.result for one in done)]
+    traces = [*(trace for _, trace in own), *(one.trace for one in done)]
+    return Outcome(merge(answers, query), traces, notes={"read_whole": len(apart)})
 
 
 def ray(sessions: Sequence[RaySession], job: Ingest, spans: Spans) -> Outcome:
     """Ray Data's read_csv, one read task per file, then map_batches on each block."""
-    from ray import data
-
     query = job.data.query
     with spans.span("plan"):
-        filesystem, paths = arrow_filesystem(job)
-        rows = data.read_csv(
-            paths, filesystem=filesystem, convert_options=native.column_only(query), file_extensions=None
-        ).map_batches(native.traced_table_answer, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": query})
+        own, apart = parted(job)
+        rows = ray_rows(job, own, [query.column]) if own else None
+        if rows:
+            rows = rows.map_batches(
+                native.traced_table_answer, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": query}
+            )
     with spans.span("run"):
-        parts = [pickle.loads(row["part"]) for row in rows.take_all()]  # noqa: S301  our own workers wrote it
-    with spans.span("merge"):
-        return Outcome(merge((answer for answer, _ in parts), query), [trace for _, trace in parts])
+        parts = [pickle.loads(row["part"]) for row in rows.take_all()] if rows else []  # noqa: S301  our own workers
+        return _merged(job, sessions[0], parts, apart)
+
+
+def ray_rows(job: Ingest, own: list[DataObject], columns: Sequence[str]) -> Any:
+    """Ray's data set of these columns, by its own reader."""
+    from ray import data
+
+    filesystem, paths = arrow_filesystem(job.access, own)
+    reading, parsing, converting = native.table_options(columns, job.data.dialect)
+    return data.read_csv(
+        paths,
+        filesystem=filesystem,
+        read_options=reading,
+        parse_options=parsing,
+        convert_options=converting,
+        file_extensions=None,
+        arrow_open_stream_args={"compression": None},
+    )
 
 
 def dask(sessions: Sequence[DaskSession], job: Ingest, spans: Spans) -> Outcome:
     """Dask DataFrame's read_csv with its own block size, then map_partitions."""
-    import dask.dataframe as dd
     import pandas as pd
 
     query = job.data.query
     with spans.span("plan"):
-        frame = dd.read_csv(
-            [item.uri for item in job.data.objects],
-            usecols=[query.column],
-            dtype={query.column: "float64"},
-            storage_options=storage_options(job.access, job.data.objects),
-        )
-        parts = frame.map_partitions(native.traced_frame_answer, query, meta=pd.Series([], dtype=object))
+        own, apart = parted(job)
+        parts = None
+        if own:
+            frame = dask_rows(job, own, [query.column])
+            parts = frame.map_partitions(native.traced_frame_answer, query, meta=pd.Series([], dtype=object))
     with spans.span("run"):
-        found = list(sessions[0].computed(parts))
-    with spans.span("merge"):
-        return Outcome(merge((answer for answer, _ in found), query), [trace for _, trace in found])
+        return _merged(job, sessions[0], list(sessions[0].computed(parts)) if own else [], apart)
+
+
+def dask_rows(job: Ingest, own: list[DataObject], columns: Sequence[str]) -> Any:
+    """Dask's frame of these columns, by its own reader."""
+    import dask.dataframe as dd
+
+    return dd.read_csv(
+        [item.uri for item in own],
+        storage_options=storage_options(job.access, own),
+        compression=None,
+        **native.frame_options(columns, job.data.dialect),
+    )
 
 
 def lithops(sessions: Sequence[LithopsSession], job: Ingest, spans: Spans) -> Outcome:
@@ -60,35 +115,31 @@ def lithops(sessions: Sequence[LithopsSession], job: Ingest, spans: Spans) -> Ou
     session, query = sessions[0], job.data.query
     with spans.span("read"):
         began_at = time.time()
-        done = partitioned(session, job, native.stream_answer, (query,))
-    traces = [trace for _, trace in done]
-    spans.split("read", began_at, traces)
-    return Outcome(merge((answer for answer, _ in done), query), traces, functions=traces)
+        own, apart = parted(job)
+        done = partitioned(session, job, own, native.stream_answer, (query, job.data.dialect))
+        outcome = _merged(job, session, done, apart)
+    spans.split("read", began_at, outcome.traces)
+    return replace(outcome, functions=outcome.traces)
 
 
 def pandas(sessions: Sequence[ProcessSession], job: Ingest, spans: Spans) -> Outcome:
     """pandas.read_csv, one file after the other."""
-    uris = [item.uri for item in job.data.objects]
-    return _in_one_process(
-        sessions[0],
-        job,
-        spans,
-        native.pandas_answer,
-        (uris, storage_options(job.access, job.data.objects), job.data.query),
-    )
+    own, apart = parted(job)
+    rest = (storage_options(job.access, own), apart, job.data.query, job.data.dialect)
+    return _in_one_process(sessions[0], job, spans, native.pandas_answer, (job.access, own, *rest))
 
 
 def arrow(sessions: Sequence[ProcessSession], job: Ingest, spans: Spans) -> Outcome:
     """pyarrow.csv with its own threads, one file after the other."""
-    filesystem, paths = arrow_filesystem(job)
-    return _in_one_process(sessions[0], job, spans, native.arrow_answer, (filesystem, paths, job.data.query))
+    own, apart = parted(job)
+    rest = (*arrow_filesystem(job.access, own), apart, job.data.query, job.data.dialect)
+    return _in_one_process(sessions[0], job, spans, native.arrow_answer, (job.access, *rest))
 
 
 def polars(sessions: Sequence[ProcessSession], job: Ingest, spans: Spans) -> Outcome:
     """polars.read_csv with its own threads, one file after the other, each fetched whole."""
-    return _in_one_process(
-        sessions[0], job, spans, native.polars_answer, (job.access, job.data.objects, job.data.query)
-    )
+    args = (job.access, job.data.objects, job.data.query, job.data.dialect)
+    return _in_one_process(sessions[0], job, spans, native.polars_answer, args)
 
 
 def _in_one_process(
@@ -101,10 +152,14 @@ def _in_one_process(
     return Outcome(done.result, [done.trace])
 
 
-def partitioned(session: LithopsSession, job: Ingest, function: Any, args: tuple[Any, ...]) -> list[tuple[Any, Trace]]:
+def partitioned(
+    session: LithopsSession, job: Ingest, own: list[DataObject], function: Any, args: tuple[Any, ...]
+) -> list[tuple[Any, Trace]]:
     """Map `function(stream, names, *args)` over the partitions that Lithops makes of the data."""
+    if not own:
+        return []
     scheme = "minio" if session.platform == "local" else "aws_s3"
-    uris = [item.uri.replace("s3://", f"{scheme}://") for item in job.data.objects]
+    uris = [item.uri.replace("s3://", f"{scheme}://") for item in own]
     chunks = -(-session.fleet().workers // len(uris))
     futures = session.executor.map(
         native.traced_partition,
@@ -119,7 +174,7 @@ def partitioned(session: LithopsSession, job: Ingest, function: Any, args: tuple
 
 def storage_options(access: Access, objects: Sequence[DataObject]) -> dict[str, Any] | None:
     """fsspec's options for S3, as Dask and pandas take them; None for files."""
-    if not objects[0].uri.startswith("s3://"):
+    if not objects or not objects[0].uri.startswith("s3://"):
         return None
     return {
         "key": access.access_key_id,
@@ -132,18 +187,18 @@ def storage_options(access: Access, objects: Sequence[DataObject]) -> dict[str, 
     }
 
 
-def arrow_filesystem(job: Ingest) -> tuple[Any, list[str]]:
+def arrow_filesystem(access: Access, objects: Sequence[DataObject]) -> tuple[Any, list[str]]:
     """Arrow's file system for the data, and the paths in it."""
     from pyarrow import fs
 
-    uris = [item.uri for item in job.data.objects]
-    if not uris[0].startswith("s3://"):
+    uris = [item.uri for item in objects]
+    if not uris or not uris[0].startswith("s3://"):
         return fs.LocalFileSystem(), uris
-    where = urlsplit(job.access.endpoint_url or "")
+    where = urlsplit(access.endpoint_url or "")
     filesystem = fs.S3FileSystem(
-        access_key=job.access.access_key_id,
-        secret_key=job.access.secret_access_key,
-        region=job.access.region,
+        access_key=access.access_key_id,
+        secret_key=access.secret_access_key,
+        region=access.region,
         endpoint_override=where.netloc or None,
         scheme=where.scheme or None,
     )

@@ -17,10 +17,10 @@ def read(sessions: Sequence[Session], job: Ingest, spans: Spans) -> Outcome:
         size = ranges.range_bytes(
             job.data.objects, session.fleet().workers, job.memory_mib, functions=session.engine == "lithops"
         )
-        pieces = ranges.plan(job.data.objects, size)
+        pieces = ranges.plan(job.data.objects, size, job.data.dialect)
     with spans.span("read"):
         began_at = time.time()
-        work = partial(ranges.read, bad_rows=job.bad_rows)
+        work = partial(ranges.read, bad_rows=job.bad_rows, dialect=job.data.dialect)
         done = mapped(session, work, [(job.access, piece, query) for piece in pieces])
     spans.split("read", began_at, [d.trace for d in done])
     with spans.span("merge"):

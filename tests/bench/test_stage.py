@@ -18,7 +18,8 @@ from bench.stack import access
 from bench.stage import Arrivals, Stage
 from plan.outputs import Outputs
 from tasks.exchange import IN_REPORT_BYTES, Exchange, PayloadGone, RedisAt, fetch, hand_over
-from tasks.objects import NoData, list_objects
+from tasks.listing import list_objects
+from tasks.objects import NoData
 from tasks.redis_values import OutOfRoom, Refused, Values
 from tasks.stage import FunctionOutOfMemory, StageFailed
 

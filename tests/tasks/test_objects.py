@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks import objects
+from tasks.listing import list_objects
 from tasks.objects import (
     Access,
     DataObject,
@@ -23,7 +24,6 @@ from tasks.objects import (
     ObjectChanged,
     ObjectGone,
     Request,
-    list_objects,
     read_ahead,
     read_range,
     read_stream,

@@ -20,12 +20,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks import slices
+from tasks import parser, slices
 from tasks.answer import Answer, Query, answer_of
-from tasks.objects import Access, DataObject, list_objects
+from tasks.listing import list_objects
+from tasks.objects import Access, DataObject
+from tasks.parser import BadRows
 from tasks.ranges import PartialAnswer, Piece, Result, answer, combine, plan, range_bytes, read, schema, tables
 from tasks.records import BadData
-from tasks.slices import BadRows
 
 if TYPE_CHECKING:
     from tests.tasks.conftest import Endpoint
@@ -193,7 +194,8 @@ INNER = st.fixed_dictionaries(
 def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
     folder: Path, text: bytes, pieces: int, more: int, block: int, inner: dict[str, Any]
 ) -> None:
-    with patch.multiple(slices, **inner):
+    arrow_block = inner.pop("_ARROW_BLOCK_BYTES")
+    with patch.multiple(slices, **inner), patch.object(parser, "_ARROW_BLOCK_BYTES", arrow_block):
         check(folder, [text], max(1, len(text) // pieces + more), block)
 
 
@@ -202,7 +204,8 @@ def test_any_cut_of_a_good_file_gives_the_whole_files_answer(
 def test_any_cut_of_files_of_odd_numbers_gives_their_whole_answer(
     folder: Path, texts: list[bytes], cut: int, inner: dict[str, Any]
 ) -> None:
-    with patch.multiple(slices, **inner):
+    arrow_block = inner.pop("_ARROW_BLOCK_BYTES")
+    with patch.multiple(slices, **inner), patch.object(parser, "_ARROW_BLOCK_BYTES", arrow_block):
         check(folder, texts, cut, 64)
 
 
@@ -310,7 +313,7 @@ def test_line_ends_within_quotes_survive_the_borders_of_arrows_blocks(folder: Pa
     texts = ["\r\n" * (size % 7) + "x" * (size % 5) for size in range(2000)]
     (folder / "a.csv").write_bytes(b"t,v\n" + "".join(f'"{text}",1\n' for text in texts).encode())
     columns = {"t": pa.string(), "v": pa.decimal128(18, 2)}
-    with patch.object(slices, "_ARROW_BLOCK_BYTES", 64):
+    with patch.object(parser, "_ARROW_BLOCK_BYTES", 64):
         (piece,) = plan(list_objects(Access(), str(folder)), 10**6)
         table = pa.concat_tables(tables(Access(), piece, columns))
     assert table.column("t").to_pylist() == [text or None for text in texts]

@@ -38,12 +38,16 @@ def test_the_order_is_total_and_that_of_pythons_own_sort(rows: list[tuple[float 
     found = sorting.settle(table(rows), QUERY)
     assert [tuple(row.values()) for row in found.to_pylist()] == wanted
     frame = sorting.settle_frame(sorting.frame(table(rows)), QUERY)
-    assert sorting.digested_frame(frame, QUERY)[0].digest == sorting.digested(found, QUERY).digest
+    whole = [sorting.digested_frame(frame, QUERY)[0]], [sorting.digested(found, QUERY)]
+    by_frame, by_table = (sorting.combined(parts, QUERY, 9) for parts in whole)
+    assert by_frame == by_table
+    assert by_table.in_order
+    assert sorting.digested(table(rows), QUERY).in_order == (rows == wanted)
 
 
 @given(tables, st.integers(0, 30))
 @settings(max_examples=50)
-def test_the_digest_does_not_depend_on_where_parts_are_cut(rows: list[tuple[float | None, ...]], at: int) -> None:
+def test_the_check_does_not_depend_on_where_parts_are_cut(rows: list[tuple[float | None, ...]], at: int) -> None:
     whole = sorting.digested(table(rows), QUERY)
     parts = [sorting.digested(table(part), QUERY) for part in (rows[:at], rows[at:])]
     assert sorting.combined(parts, QUERY, 9) == sorting.combined([whole], QUERY, 9)
@@ -53,15 +57,20 @@ def test_the_digest_does_not_depend_on_where_parts_are_cut(rows: list[tuple[floa
     "other",
     [
         pytest.param([(1.0, 2.0, 3.0), (2.0, 3.0, 1.0)], id="swapped rows"),
+        pytest.param([(2.0, 3.0, 1.0), (2.0, 3.0, 1.0), (1.0, 2.0, 3.0)], id="a row twice"),
         pytest.param([(2.0, 3.0, 1.0)], id="a lost row"),
         pytest.param([(2.0, 3.0, None), (1.0, 2.0, 3.0)], id="a lost value"),
         pytest.param([(2.0, 3.0, 0.0), (1.0, 2.0, 3.0)], id="another value"),
         pytest.param([(3.0, 2.0, 1.0), (1.0, 2.0, 3.0)], id="values in other columns"),
     ],
 )
-def test_the_digest_tells(other: list[tuple[float | None, ...]]) -> None:
-    rows: list[tuple[float | None, ...]] = [(2.0, 3.0, 1.0), (1.0, 2.0, 3.0)]
-    assert sorting.digested(table(other), QUERY).digest != sorting.digested(table(rows), QUERY).digest
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_check_tells(other: list[tuple[float | None, ...]], cut: bool) -> None:
+    def answer(rows: list[tuple[float | None, ...]]) -> sorting.SortedAnswer:
+        parts = [[row] for row in rows] if cut else [rows]
+        return sorting.combined([sorting.digested(table(part), QUERY) for part in parts], QUERY, 9)
+
+    assert answer(other) != answer([(2.0, 3.0, 1.0), (1.0, 2.0, 3.0)])
 
 
 @pytest.mark.slow
