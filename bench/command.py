@@ -9,14 +9,11 @@ from decimal import Decimal
 from math import floor, isfinite
 
 import click
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, stack
 from bench.engines import ON_REQUEST, EngineError, Sessions, labels
-from bench.readers import ranges
-from bench.readers.ingest import Ingest
 from bench.sessions.session import Session, SessionError
-from bench.spans import Spans
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import PriceError
 from plan import settings
@@ -25,7 +22,7 @@ from plan.estimate import BudgetExceeded
 from plan.estimate.parameters import ParameterMissing
 from plan.outputs import Outputs
 from plan.settings import SettingsError
-from tasks.answer import Answer, Query
+from tasks.answer import Query
 from tasks.manifest import Incomplete, OtherData
 from tasks.objects import EndpointFailed, NoData, ObjectChanged, ObjectGone
 from tasks.records import BadData
@@ -45,6 +42,15 @@ def told() -> Iterator[None]:
         yield
     except _TOLD as error:
         raise click.ClickException(str(error)) from error
+    except ClientError as error:
+        told = error.response.get("Error", {})
+        said = f"{error.operation_name}: {told.get('Code')}: {told.get('Message')}"
+        raise click.ClickException(f"{said}; check the bucket's name, the region and the permissions") from error
+    except OSError as error:
+        if error.errno is None:  # not the system's own: nobody foresaw it
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{place}{error.strerror}; check that it can be written and has room") from error
     except KeyboardInterrupt:
         click.echo("interrupted: the rows so far are kept", err=True)
         raise SystemExit(130) from None
@@ -113,17 +119,10 @@ def asked(sessions: Sessions, engines: str | None) -> list[tuple[str, str]]:
     return wanted
 
 
-def true_answer(sessions: Sessions, job: Ingest) -> Answer:
-    """The manifest's answer, or for one's own data the answer of an untimed read by ranges in one process."""
-    if job.data.truth is not None:
-        return job.data.truth
-    answer = ranges.read(sessions.of("arrow"), job, Spans()).answer
-    sessions.drop("arrow")
-    return answer
-
-
-def query(column: str, above: float, decimals: int) -> Query:
-    """The query with its bound in the column's integer units."""
+def query(column: str, above: float | None, decimals: int) -> Query:
+    """The query with its bound in the column's integer units; None: none was given."""
+    if above is None:
+        return Query(column, None, Query().largest, decimals)
     if not isfinite(above):
         raise dataset.DataError(f"found --above {above}, wanted a finite number")
     # Exactly: a value of so many decimals is above the bound if it is above the bound rounded down to as many.

@@ -1,12 +1,13 @@
 """The data of a run: which objects, how large, how written, and the true answer that every engine must give."""
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from bench.stack import StackError
 from plan.outputs import Outputs
 from tasks.answer import Answer, Query
 from tasks.dialect import Dialect
-from tasks.listing import Listing, listed
+from tasks.listing import Listing, listed, shown
 from tasks.manifest import Foreign, Manifest, read_manifest
 from tasks.objects import Access, DataObject, retried, s3_client
 from tasks.ranges import COMMAS, header
@@ -39,13 +40,12 @@ class Dataset:
         return sum(item.size_bytes for item in self.objects)
 
 
-def find(access: Access, found: Outputs, uri: str | None, query: Query, dialect: Dialect | None = None) -> Dataset:
+def find(access: Access, found: Outputs, uri: str | None, query: Query, dialect: Dialect = COMMAS) -> Dataset:
     """The data at `uri`, or what was generated last in the stack's bucket.
 
     Without a bound, generated data is asked for values above 5000, and other data for all. Raises DataError,
     StackError, NoData, BadData.
     """
-    dialect = dialect or Dialect()
     place = uri or generated_last(access, found)
     listing = listed(access, place)
     made, notes = _made(access, place, listing)
@@ -54,9 +54,22 @@ def find(access: Access, found: Outputs, uri: str | None, query: Query, dialect:
     first = header(access, listing.objects, dialect)
     if first:
         first[1].position(query.column, first[0].uri)
-    truth = made.answer if made and made.query == query and dialect == Dialect() else None
+    truth = made.answer if made and made.query == query and dialect == COMMAS else None
     told = "; ".join([f"data: {place}: {listing.told()}", *notes])
     return Dataset(place, listing.objects, first[1].names if first else (), query, truth, dialect, told)
+
+
+def answer_line(data: Dataset, truth: Answer) -> str:
+    """The true answer as a person reads it."""
+    query = data.query
+
+    def number(units: int) -> str:
+        return f"{Decimal(units).scaleb(-query.decimals):,f}"
+
+    bound = "with a value in" if query.above is None else f"above {number(query.above)} in"
+    largest = f", largest {', '.join(number(value) for value in truth.largest[:3])}" if truth.largest else ""
+    kept = f"{truth.kept:,} kept ({bound} {shown(query.column)})"
+    return f"answer: {truth.rows:,} rows read, {kept}, sum {number(truth.total)}{largest}"
 
 
 def _made(access: Access, place: str, listing: Listing) -> tuple[Manifest | None, list[str]]:

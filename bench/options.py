@@ -11,14 +11,13 @@ from bench import budget
 from bench import command as around
 from bench.aws import remote
 from bench.aws.mailbox import RESULTS
+from bench.dataset import DataError
 from bench.sessions import kubernetes_job
 from bench.stack import ROOT
 from plan.outputs import Outputs
 from plan.stack_option import StackName
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-READERS = ("native", "ranges")
 
 _RUN = (
     click.option(
@@ -55,27 +54,6 @@ _DRIVER = (
         "--spent", default=0.0, hidden=True, help="USD that this stack has cost, as far as rows are not here."
     ),
 )
-_DATA = (
-    click.option(
-        "--data", "uri", metavar="URI", help="s3://bucket/prefix or a folder. Default: what was generated last."
-    ),
-    click.option(
-        "--gb", type=click.FloatRange(min=0, min_open=True), help="With --estimate: size of the data in 2**30 bytes."
-    ),
-    click.option("--column", default="ss_net_profit", show_default=True, help="The numeric column to query."),
-    click.option("--above", default=5000.0, show_default=True, help="Keep values greater than this."),
-    click.option("--decimals", default=2, show_default=True, type=click.IntRange(0, 9), help="Decimals of the column."),
-    click.option(
-        "--bad-rows",
-        default="fail",
-        show_default=True,
-        type=click.Choice(["fail", "skip"]),
-        help="Ranges reader: fail at the first row that can't be read, or skip such rows, count and show them.",
-    ),
-    click.option(
-        "--reader", default="ranges", show_default=True, type=click.Choice(READERS), help="How engines read CSV."
-    ),
-)
 
 
 def run_options(command: F) -> F:
@@ -93,6 +71,7 @@ def in_region(command: F) -> F:
         if driver == "region" and not own and not options.get("estimate"):
             with around.told():
                 if outputs := around.elsewhere(options["stack"]):
+                    _refuse_paths(options)
                     # The last of an option that comes twice counts: there, `local` is the driver host.
                     there = [*remote.workload(ROOT), "--driver", "local"]
                     if "results" in options:  # rows of earlier runs are here, and what they cost is told there
@@ -104,9 +83,14 @@ def in_region(command: F) -> F:
     return _decorated(cast(F, where), _DRIVER)
 
 
-def data_options(command: F) -> F:
-    """For workloads that read CSV: which data, which column, which reader."""
-    return _decorated(command, _DATA)
+def _refuse_paths(options: dict[str, Any]) -> None:
+    """A folder of this machine is not there where the program runs."""
+    for name, option in (("uri", "--data"), ("to", "--to"), ("folder", "--images")):
+        if (place := options.get(name)) and not str(place).startswith("s3://"):
+            raise DataError(
+                f"found {option} {place}, a path of this machine, but the program runs beside the stack's workers: "
+                "copy the data to S3, or say --driver local"
+            )
 
 
 def _run(outputs: Outputs) -> Callable[..., int]:

@@ -1,9 +1,8 @@
-"""The true answer of a run's data: the manifest's, or that of an untimed read beside the engines, watched like a sample."""
+"""The true answer of a run: the manifest's, or that of an untimed read beside the engines, watched as samples are."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from bench.budget import Guard
@@ -15,6 +14,7 @@ from bench.readers.ingest import Ingest
 from bench.sessions.session import Args
 from tasks import ranges, sorting
 from tasks.answer import Answer
+from tasks.records import BadData
 from tasks.sorting import SortedAnswer
 
 # As many processes as read data no slower than S3 gives it to one machine; more would crowd a driver host.
@@ -24,28 +24,24 @@ _QUICK_BYTES = 256 << 20
 
 
 def of_ingest(sessions: Sessions, job: Ingest, guard: Guard, timeout_s: float) -> Answer:
-    """The manifest's answer, or for other data the answer of the ranges reader. Raises BadData, DataError, OverBudget."""
+    """The manifest's answer, or for other data that of the ranges reader. Raises BadData, DataError."""
     if job.data.truth is not None:
         return job.data.truth
-    query = job.data.query
-    work = partial(ranges.read, bad_rows=job.bad_rows, dialect=job.data.dialect)
     with _watched(sessions, job.data, guard, timeout_s) as (pieces, run):
-        partials = run(work, [(job.access, piece, query) for piece in pieces])
-        result = ranges.combine(partials, query)
-        if result.again:
-            partials += run(work, [(job.access, piece, query) for piece in result.again])
-            result = ranges.combine(partials, query)
-    return result.answer
+        return ranges.answer(
+            lambda work, pieces: run(work, [(piece,) for piece in pieces]),
+            *(job.access, pieces, job.data.query, job.bad_rows, job.data.dialect),
+        ).answer
 
 
-def of_sort(sessions: Sessions, job: Ingest, guard: Guard, timeout_s: float) -> tuple[SortedAnswer, list[Any]]:
-    """The rows that pass, told by a sum of their hashes, and examples of bad ones that were skipped. Nothing is sorted."""
+def of_sort(sessions: Sessions, job: Ingest, guard: Guard, timeout_s: float) -> tuple[SortedAnswer, int, list[BadData]]:
+    """The rows that pass, told by a sum of their hashes: nothing is sorted. And how many were bad, with examples."""
     data = job.data
     with _watched(sessions, data, guard, timeout_s) as (pieces, run):
         work = [((job.access, piece, data.columns, data.query, job.bad_rows, data.dialect),) for piece in pieces]
         found: list[sorting.Passing] = run(sorting.passing, work)
-    bad = [sum(part.bad_rows for part in found), *(one for part in found for one in part.bad_examples)]
-    return sorting.passing_all(found, data.query), bad
+    examples = [example for part in found for example in part.bad_examples]
+    return sorting.passing_all(found, data.query), sum(part.bad_rows for part in found), examples
 
 
 Run = Callable[[Callable[..., Any], Sequence[Args]], list[Any]]

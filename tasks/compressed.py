@@ -13,7 +13,13 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.dialect import Dialect
-from tasks.objects import Access, DataObject, EndpointFailed, ObjectChanged, ObjectGone, Request, read_range, read_stream
+from tasks.objects import (
+    Access,
+    DataObject,
+    Request,
+    read_range,
+    read_stream,
+)
 from tasks.records import BadData
 
 SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".lz4": "lz4", ".zip": "zip"}
@@ -155,10 +161,11 @@ def _by_arrow(codec: str, item: DataObject, blocks: Iterator[bytes]) -> Iterator
 
 
 class _Ranged(io.RawIOBase):
-    """An object as a file that can be read anywhere, by ranges."""
+    """An object as a file that can be read anywhere, by ranges. failed: what a read raised, which is no damage."""
 
     def __init__(self, access: Access, item: DataObject, timed: Timed):
         self._access, self._item, self._timed, self._at = access, item, timed, 0
+        self.failed: Exception | None = None
 
     def readable(self) -> bool:
         return True
@@ -176,7 +183,11 @@ class _Ranged(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         request = Request(self._item, self._at, min(self._at + len(buffer), self._item.size_bytes))
-        data = self._timed(lambda: read_range(self._access, request))
+        try:
+            data = self._timed(lambda: read_range(self._access, request))
+        except Exception as error:
+            self.failed = error
+            raise
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -184,9 +195,9 @@ class _Ranged(io.RawIOBase):
 
 def _unzipped(access: Access, item: DataObject, timed: Timed) -> Iterator[bytes]:
     """The one file in a zip file. Of several nobody can say which are the data: as in pandas, that is refused."""
-    buffered = io.BufferedReader(_Ranged(access, item, timed), _ZIP_BUFFER_BYTES)
+    ranged = _Ranged(access, item, timed)
     try:
-        with zipfile.ZipFile(buffered) as archive:
+        with zipfile.ZipFile(io.BufferedReader(ranged, _ZIP_BUFFER_BYTES)) as archive:
             held = [
                 one
                 for one in archive.infolist()
@@ -200,9 +211,11 @@ def _unzipped(access: Access, item: DataObject, timed: Timed) -> Iterator[bytes]
             with archive.open(held[0]) as opened:
                 while out := opened.read(_MIB):
                     yield out
-    except (ObjectGone, ObjectChanged, EndpointFailed, BadData):
+    except BadData:
         raise
     except (zipfile.BadZipFile, NotImplementedError, *_DAMAGE) as error:
+        if ranged.failed:
+            raise ranged.failed from None
         raise _damaged(item, 0, error, b"") from error
 
 

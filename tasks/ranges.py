@@ -203,10 +203,11 @@ def answer(
     pieces: Sequence[Piece],
     query: Query,
     bad_rows: BadRows = "fail",
+    dialect: Dialect = COMMAS,
 ) -> Result:
     """Map `read` over the pieces by the engine's `run(function, pieces)`, and again whole where quotes ask for it."""
 
-    work = partial(read, access, query=query, bad_rows=bad_rows)
+    work = partial(read, access, query=query, bad_rows=bad_rows, dialect=dialect)
     partials = list(run(work, pieces))
     result = combine(partials, query)
     if result.again:

@@ -4,8 +4,9 @@ Rows are tables of float64 columns, missing values null (in frames NaN). The ord
 equals by all other columns in the file's order from low to high, missing last. Rows that are still equal are the same.
 An engine sorts by the column alone and keeps equals together; `settle` puts the equals of each part in order.
 
-Since the order is total, rows are right if they are the right ones and no row comes before the one it should follow. Which
-rows they are is told by a sum of their hashes, in any order: so the truth needs neither a sort nor the rows in memory.
+Since the order is total, rows are right if they are the right ones and none comes before one that it should follow.
+Which rows they are is told by a sum of their hashes, in any order: so the truth needs neither a sort nor the rows in
+memory.
 """
 
 import time

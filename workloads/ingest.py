@@ -10,14 +10,17 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import budget, command, dataset, forecast, samples
+from bench import budget, command, dataset, forecast, samples, truth
+from bench.data_options import data_options
 from bench.forecast import GB, Asked
-from bench.options import data_options, run_options
+from bench.options import run_options
 from bench.progress import progress
 from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
 from bench.table import against_itself, modelled, printed, skipped, table
+from tasks.answer import Query
+from tasks.dialect import Dialect
 from tasks.parser import BadRows
 
 READERS = {
@@ -35,9 +38,8 @@ def ingest(
     engines: str | None,
     reader: str,
     uri: str | None,
-    column: str,
-    above: float,
-    decimals: int,
+    query: Query,
+    dialect: Dialect,
     gb: float | None,
     repeats: int,
     cold: bool,
@@ -55,13 +57,16 @@ def ingest(
             return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         labels = command.asked(sessions, engines)
-        data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        if bad_rows == "skip":
+            labels = native.that_skip(labels, reader, asked_for=engines is not None)
+        data = dataset.find(sessions.access, sessions.outputs, uri, query, dialect)
+        click.echo(data.told, err=True)
         guard = budget.begin(sessions, labels, replace(asked, gb=data.size_bytes / GB))
         bucket = sessions.outputs.working_bucket
         job = Ingest(sessions.access, data, bucket and f"s3://{bucket}", sessions.outputs.worker_memory_mib, bad_rows)
-        truth = command.true_answer(sessions, job)
+        true = truth.of_ingest(sessions, job, guard, options["timeout_s"])
         options |= {"workload": "ingest", "guard": guard}
-        run = Run(sessions, job, truth, READERS[reader], reader, labels, results, **options)
+        run = Run(sessions, job, true, READERS[reader], reader, labels, results, **options)
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         try:
             with progress(len(plan)) as report:
@@ -69,6 +74,7 @@ def ingest(
         finally:
             run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows), *against_itself(run.rows))
+            click.echo(dataset.answer_line(data, true))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):
             raise SystemExit(1)

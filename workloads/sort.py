@@ -10,14 +10,17 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import budget, command, dataset, forecast, samples, sorting
+from bench import budget, command, dataset, forecast, samples, sorting, truth
+from bench.data_options import data_options
 from bench.engines import NEEDS, EngineError
 from bench.forecast import GB, Asked
-from bench.options import data_options, run_options
+from bench.options import run_options
 from bench.progress import progress
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.table import modelled, printed, table
+from tasks.answer import Query
+from tasks.dialect import Dialect
 from tasks.parser import BadRows
 
 WAYS = ("auto", "store", "s3", "redis")
@@ -39,9 +42,8 @@ def sort(
     engines: str | None,
     reader: str,
     uri: str | None,
-    column: str,
-    above: float,
-    decimals: int,
+    query: Query,
+    dialect: Dialect,
     bad_rows: BadRows,
     gb: float | None,
     repeats: int,
@@ -64,7 +66,10 @@ def sort(
         labels = command.asked(sessions, engines or ",".join(has))
         if other := [label for label, engine in labels if engine not in readers]:
             raise EngineError(f"found {', '.join(other)}, wanted clusters and hybrids: {', '.join(readers)}")
-        data = dataset.find(sessions.access, sessions.outputs, uri, command.query(column, above, decimals))
+        if bad_rows == "skip" and reader == "native":
+            raise EngineError("found --bad-rows skip with --reader native, wanted --reader ranges: it alone skips rows")
+        data = dataset.find(sessions.access, sessions.outputs, uri, query, dialect)
+        click.echo(data.told, err=True)
         guard = budget.begin(sessions, labels, replace(asked, gb=data.size_bytes / GB))
         job = sorting.Sort(
             *(sessions.access, data, None, sessions.outputs.worker_memory_mib, bad_rows),
@@ -72,10 +77,10 @@ def sort(
             exchange=exchange,
             rows=0,
         )
-        job = replace(job, rows=command.true_answer(sessions, job).rows)
-        truth = sorting.truth(sessions, job)
+        true, bad_count, examples = truth.of_sort(sessions, job, guard, options["timeout_s"])
+        job = replace(job, rows=true.rows)
         options |= {"workload": "sort", "guard": guard}
-        run = sorting.SortRun(sessions, job, truth, readers, reader, labels, results, **options)
+        run = sorting.SortRun(sessions, job, true, readers, reader, labels, results, **options)
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         smoked = list(dict.fromkeys(name for _, engine in labels for name in NEEDS[engine]))
         try:
@@ -87,6 +92,9 @@ def sort(
         finally:
             run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)))
+            click.echo(dataset.answer_line(data, true))
+            if bad_count:
+                click.echo(f"{bad_count} rows of the data skipped: {'; '.join(map(str, examples[:3]))}")
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         if any(row.status == "failed" for row in run.rows):
             raise SystemExit(1)

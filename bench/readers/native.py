@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
+
+from bench.engines import EngineError
 from bench.readers.ingest import Ingest, Outcome, Read
 from bench.sessions.on_dask import DaskSession
 from bench.sessions.on_lithops import LithopsSession
@@ -20,7 +23,6 @@ from tasks.answer import Answer, merge
 from tasks.objects import Access, DataObject
 from tasks.slices import is_whole
 from tasks.trace import Trace
-
 
 # What every engine's reader takes literally. fsspec splits at :: and expands *, ?, [ and {; addresses end at # and ?.
 _LITERAL = re.compile(r"[\w/.=@,()~^&;!$' -]*")
@@ -203,6 +205,22 @@ def arrow_filesystem(access: Access, objects: Sequence[DataObject]) -> tuple[Any
         scheme=where.scheme or None,
     )
     return filesystem, [uri.removeprefix("s3://") for uri in uris]
+
+
+def that_skip(labels: list[tuple[str, str]], reader: str, *, asked_for: bool) -> list[tuple[str, str]]:
+    """Of the engines those that can skip bad rows, all by the ranges reader, which alone tells every such row.
+
+    pandas takes a row that is too short for one with missing values. Raises EngineError for one that was asked for.
+    """
+    cannot = [label for label, engine in labels if engine in BASELINES or reader == "native"]
+    if cannot and (asked_for or reader == "native"):
+        raise EngineError(
+            f"found --bad-rows skip with {', '.join(cannot)} and --reader {reader}; wanted --reader ranges and other "
+            "engines: its own reader can't tell which rows are bad"
+        )
+    if cannot:
+        click.echo(f"left out, since they can't tell which rows are bad: {', '.join(cannot)}", err=True)
+    return [one for one in labels if one[0] not in cannot]
 
 
 BASELINES: dict[str, Read] = {"pandas": pandas, "arrow": arrow, "polars": polars}
