@@ -90,15 +90,16 @@ def is_world(cidr: str) -> bool:
 
 
 def _value(key: str, config: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
-    return config.get(f"breakeven:{key}") or config.get(key) or environment.get(_variable(key))
+    return config.get(f"breakeven:{key}") or config.get(key) or environment.get(variable(key))
 
 
-def _variable(key: str) -> str:
+def variable(key: str) -> str:
+    """The environment variable that stands for a config key."""
     return "BREAKEVEN_" + re.sub(r"(?=[A-Z])", "_", key).upper()
 
 
 def _how(key: str) -> str:
-    return f"set {_variable(key)}, or `pulumi config set breakeven:{key} ...`"
+    return f"set {variable(key)}, or `pulumi config set breakeven:{key} ...`"
 
 
 _PATTERNS = {
