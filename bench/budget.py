@@ -19,7 +19,7 @@ from bench import stack
 from bench.calibrate import estimate_row
 from bench.costs import Prices, spending
 from bench.deadline import deadline
-from bench.engines import Sessions
+from bench.engines import NEEDS, Sessions
 from bench.failures import OverBudget
 from bench.forecast import Asked, Forecast, calibrated, forecasts, target
 from bench.rows import Billed, Row, append
@@ -47,6 +47,8 @@ class Guard:
     region: str = cost.DEFAULT_REGION
     spent_usd: Decimal = Decimal(0)
     forecasts: Sequence[Forecast] = ()
+    own: Sequence[str] = ()
+    """Engines on a cluster of the user's own, which has no price here and so no bound."""
     over: bool = field(default=False, init=False)
 
     def refuse(self) -> None:
@@ -88,7 +90,7 @@ class Guard:
 
     def left_s(self, engine: str) -> float:
         """Seconds for which an engine can run, its functions all at once, before the budget is spent."""
-        if not (self.settings and self._budget):
+        if not (self.settings and self._budget) or engine in self.own:
             return float("inf")
         name = target(self.settings, engine) or ""
         real_s = estimates.affordable_s(self.settings, name, Terms(self.region), self.spent_usd)
@@ -114,7 +116,8 @@ class Guard:
         return self.settings.budget_usd if self.settings else None
 
     def _parts(self, engine: str) -> list[str]:
-        name = target(self.settings, engine) if self.settings else None
+        bounded = self.settings and engine not in self.own
+        name = target(self.settings, engine) if self.settings and bounded else None
         return [*(name.split("+") if name else []), *cost.SHARED]
 
     def _usd_per_s(self) -> dict[str, Decimal]:
@@ -137,7 +140,8 @@ def begin(sessions: Sessions, labels: Sequence[tuple[str, str]], asked: Asked) -
     be foreseen can't be held to it. Clusters of one's own have no price, so no budget.
     """
     outputs = sessions.outputs
-    if outputs.stack == "own" or sessions.owned:
+    labels = [(label, engine) for label, engine in labels if not set(NEEDS[engine]) & set(sessions.own)]
+    if outputs.stack == "own" or not labels:
         return Guard()
     settings = stacks.load(outputs.stack, stack.ROOT)
     try:
@@ -147,7 +151,9 @@ def begin(sessions: Sessions, labels: Sequence[tuple[str, str]], asked: Asked) -
             raise
         click.echo(f"no estimate: {error}", err=True)
         return Guard()
-    guard = Guard(settings, outputs.region, Decimal(0), made)
+    guard = Guard(
+        settings, outputs.region, Decimal(0), made, [one for one in NEEDS if set(NEEDS[one]) & set(sessions.own)]
+    )
     if settings.budget_usd is not None:
         context = click.get_current_context(silent=True)
         told = billing.exact(context.meta.get(SPENT, 0.0)) if context else Decimal(0)

@@ -21,6 +21,7 @@ from plan.estimate import Estimate, estimate
 from plan.estimate.parameters import Draws, Parameter, Parameters, write
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import MB_PER_GB, Work, straggle
+from plan.faults import reported
 from plan.narrow import echo
 from plan.settings import Settings, load
 from plan.stack_option import StackName
@@ -176,4 +177,5 @@ def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

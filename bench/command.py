@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -11,16 +11,18 @@ from math import floor, isfinite
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bench import dataset, stack
-from bench.engines import ON_REQUEST, EngineError, Sessions, labels
+from bench import dataset, machine, stack
+from bench.engines import NEEDS, ON_REQUEST, EngineError, LeftRunning, Sessions, labels
 from bench.sessions.session import Session, SessionError
+from bench.verdict import LEFT_RUNNING
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import PriceError
-from plan import settings
+from plan import faults, settings
 from plan.billing import ClockBackwards
 from plan.estimate import BudgetExceeded
 from plan.estimate.parameters import ParameterMissing
 from plan.outputs import Outputs
+from plan.redaction import redacted
 from plan.settings import SettingsError
 from tasks.answer import Query
 from tasks.manifest import Incomplete, OtherData
@@ -30,32 +32,45 @@ from tasks.records import BadData
 _TOLD = (
     *(stack.StackError, SettingsError, EngineError, SessionError, dataset.DataError),
     *(NoData, ObjectGone, ObjectChanged, EndpointFailed, BadData, OtherData, Incomplete, BotoCoreError),
-    *(BudgetExceeded, PriceError, ParameterMissing, UnknownInstanceTypeError, ClockBackwards),
+    *(machine.NoRoom, BudgetExceeded, PriceError, ParameterMissing, UnknownInstanceTypeError, ClockBackwards),
 )
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Errors of ours become click's: one line, exit code 1. SIGTERM is as Ctrl-C, so that sessions are closed."""
+    """Around a workload: how it ends (`bench.verdict.EXIT_CODES`). Errors of ours become one line and exit code 1, what
+    is left running code 3, a fault code 70. SIGTERM is as Ctrl-C, so that sessions are closed."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        with faults.reported(), _expected():
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _expected() -> Iterator[None]:
+    try:
         yield
+    except LeftRunning as error:
+        click.echo(f"Error: {redacted(str(error))}", err=True)
+        raise SystemExit(LEFT_RUNNING) from None
     except _TOLD as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(redacted(str(error))) from error
     except ClientError as error:
-        told = error.response.get("Error", {})
-        said = f"{error.operation_name}: {told.get('Code')}: {told.get('Message')}"
-        raise click.ClickException(f"{said}; check the bucket's name, the region and the permissions") from error
+        found = error.response.get("Error", {})
+        said = f"{error.operation_name}: {found.get('Code')}: {found.get('Message')}"
+        raise click.ClickException(
+            redacted(f"{said}; check the bucket's name, the region and the permissions")
+        ) from None
     except OSError as error:
         if error.errno is None:  # not the system's own: nobody foresaw it
             raise
         place = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"{place}{error.strerror}; check that it can be written and has room") from error
+        raise click.ClickException(f"{place}{error.strerror}; check that it can be written and has room") from None
     except KeyboardInterrupt:
         click.echo("interrupted: the rows so far are kept", err=True)
-        raise SystemExit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        raise SystemExit(faults.INTERRUPTED) from None
 
 
 CLUSTERS = "breakeven.clusters"
@@ -108,14 +123,22 @@ def open_stack(name: str, ray_address: str | None, dask_address: str | None) -> 
     return Sessions(outputs, access, own)
 
 
-def asked(sessions: Sessions, engines: str | None) -> list[tuple[str, str]]:
-    """(label, engine) of what was asked for, or of all that the stack has. Raises EngineError."""
-    has = sessions.available()
+def asked(sessions: Sessions, engines: str | None, able: Collection[str] = tuple(NEEDS)) -> list[tuple[str, str]]:
+    """(label, engine) of what was asked for, or of all that the stack has; able: the engines that the workload runs on.
+    Raises EngineError."""
+    has = [name for name in sessions.available() if name in able]
     default = [name for name in has if name not in ON_REQUEST]
-    wanted = labels([name.strip() for name in engines.split(",")] if engines else default)
+    wanted = labels([name.strip() for name in engines.split(",")] if engines is not None else default)
+    if unable := [engine for _, engine in wanted if engine not in able]:
+        raise EngineError(f"found --engines {', '.join(unable)}, wanted one of {', '.join(able)} for this workload")
     missing = [engine for _, engine in wanted if engine not in has]
     if missing:
         raise EngineError(f"stack {sessions.outputs.stack!r} has no {', '.join(missing)}; it has {', '.join(has)}")
+    needed = {need for _, engine in wanted for need in NEEDS[engine]}
+    if unused := [name for name in sessions.own if name not in needed]:
+        raise EngineError(f"found --{unused[0]}-address, which none of {', '.join(dict(wanted))} uses: leave it out")
+    if not wanted:
+        raise EngineError(f"stack {sessions.outputs.stack!r} has none of {', '.join(able)}: take a stack that has one")
     return wanted
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from bench import stats
 from bench.report.data import counts, group_of, overhead_of
 from bench.stored import Loaded, Sourced, load, sample, told
+from plan.faults import reported
 from plan.narrow import Fitted
 from plan.stack_option import StackName
 
@@ -146,4 +147,5 @@ def main(base: str, other: str, *, results: Path, stack: str | None, min_size: f
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

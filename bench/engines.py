@@ -6,8 +6,9 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,12 +18,13 @@ import click
 import tasks
 from bench import scaling_group, stack
 from bench.aws.vm_cluster import VmCluster
+from bench.deadline import deadline
 from bench.samples import Sample
 from bench.sessions.kubernetes_pods import PodTimes
 from bench.sessions.session import Fleet, Ready, Scaler, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
+from plan.redaction import redacted
 from tasks.objects import Access
-from tasks.trace import Trace
 
 # An engine's name to the sessions it needs, in the order its readers take them.
 NEEDS = {
@@ -31,20 +33,26 @@ NEEDS = {
     "lithops": ("lithops",),
     "ray+lithops": ("ray", "lithops"),
     "dask+lithops": ("dask", "lithops"),
-    "pandas": ("process",),
-    "arrow": ("process",),
-    "polars": ("process",),
+    # A process each: one that fails costs the others neither their warm workers nor their peak of memory.
+    "pandas": ("pandas",),
+    "arrow": ("arrow",),
+    "polars": ("polars",),
 }
 BASELINES = ("pandas", "arrow", "polars")
 ON_REQUEST = ("polars",)  # not among a worker's packages: there only where the checks' own packages are installed
+
+
+DOWN_S, CLOSE_S = 1200.0, 60.0
+"""Bounds of bringing a cluster to zero, which waits for its machines, and of leaving a session that costs nothing."""
+TRIES, PAUSE_S = 3, 5.0
 
 
 class EngineError(ValueError):
     """An engine is unknown, or the stack does not have it."""
 
 
-class Unequal(RuntimeError):
-    """Workers differ from what the stack declares."""
+class LeftRunning(SessionError):
+    """Something that costs money could not be brought to zero; the message names it and says how to end it."""
 
 
 def labels(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -74,8 +82,10 @@ class Sessions:
         self._booted: dict[str, dict[str, float]] = {}
         self.pods: dict[str, list[PodTimes]] = {}
         """The worker pods of a cluster on EKS as it was brought up, by engine."""
-        self.on_down: Callable[[str, float], None] | None = None
-        """Told of each cluster that is at zero again, and of the seconds that took."""
+        self.on_down: Callable[[str, float, str | None], None] | None = None
+        """Called for each cluster that was to go to zero: its name, the seconds it took, and why it is not at zero."""
+        self._left: dict[str, str] = {}
+        self._openings: Counter[str] = Counter()
         self._folder = tempfile.TemporaryDirectory(prefix="breakeven-")
         self.code = Path(self._folder.name) / "code"
         ignore = shutil.ignore_patterns("__pycache__")
@@ -90,29 +100,37 @@ class Sessions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self._open):
-            self._close(name)  # one that is gone must not keep the others from being closed
-        try:
-            for name in list(self._vms):
-                self._down(name)
-        finally:
-            self._folder.cleanup()
-            self._isolation.__exit__(None, None, None)
+        """Raises LeftRunning where something that costs money is still there, whatever else ended the command."""
+        interrupt: KeyboardInterrupt | None = None
+        ends = [(self._close, name) for name in self._open] + [(self._down, name) for name in self._vms]
+        for end, name in ends:  # one that fails, or a second Ctrl-C while it is waited for, must not spare the others
+            try:
+                end(name)
+            except KeyboardInterrupt as pressed:
+                interrupt = pressed
+        self._folder.cleanup()
+        self._isolation.__exit__(None, None, None)
+        if self._left:
+            raise LeftRunning("; ".join(self._left.values()))
+        if interrupt:
+            raise interrupt
 
     @property
-    def owned(self) -> bool:
-        """True where a cluster of the user's own takes the place of one of the stack's."""
-        return bool(self._own)
+    def own(self) -> tuple[str, ...]:
+        """The engines whose cluster of the stack has given its place to one of the user's own."""
+        return tuple(self._own)
 
     def available(self) -> list[str]:
         """Names of all engines this stack has, baselines last."""
-        has = {"process", *self._own, *(c.engine for c in self.outputs.clusters.values())}
+        has = {*BASELINES, *self._own, *(c.engine for c in self.outputs.clusters.values())}
         if self.outputs.functions:
             has.add("lithops")
         return [name for name, needs in NEEDS.items() if has.issuperset(needs)]
 
     def cluster(self, engine: str) -> ClusterOutputs | None:
-        """The stack's first cluster of an engine."""
+        """The stack's first cluster of an engine; None where a cluster of the user's own takes its place."""
+        if engine in self._own:
+            return None
         return next((c for c in self.outputs.clusters.values() if c.engine == engine), None)
 
     def of(self, engine: str) -> list[Session]:
@@ -172,7 +190,7 @@ class Sessions:
 
     def declared(self, name: str) -> Fleet | None:
         """The fleet that the stack declares for a session; None: the stack declares none."""
-        if name in self._own or name == "process":
+        if name in self._own or name in BASELINES:
             return None
         out = self.outputs
         if name == "lithops" and out.functions:
@@ -193,23 +211,30 @@ class Sessions:
         """Forget an engine's sessions after a failure, so that the next use opens them anew."""
         for name in NEEDS[engine]:
             if name in self._open:
-                with suppress(Exception):
-                    self._open[name].cancel()
+                self._bounded(name, "stop its work", self._open[name].cancel)
                 self._close(name)
+
+    def openings(self, engine: str) -> tuple[int, ...]:
+        """How often each of an engine's sessions was opened, 0 where it is closed: another number, other workers."""
+        return tuple(self._openings[name] if name in self._open else 0 for name in NEEDS[engine])
 
     def processes(self, workers: int) -> Session:
         """A pool of the worker's interpreter on this machine."""
-        from bench.sessions.on_processes import ProcessSession
-
-        pool = ProcessSession(self.outputs.worker_python or sys.executable, self.code, workers)
+        pool = self._processes(workers)
         self._open["processes"] = pool
         return pool
+
+    def _processes(self, workers: int) -> Session:
+        from bench.sessions.on_processes import ProcessSession
+
+        return ProcessSession(self.outputs.worker_python or sys.executable, self.code, workers)
 
     def _session(self, name: str) -> Session:
         if name not in self._open:
             began = time.perf_counter()
             session = self._start(name)
             self._open[name] = session
+            self._openings[name] += 1
             self._check_code(name, session)
             took = time.perf_counter() - began
             if name in self._vms:
@@ -221,26 +246,62 @@ class Sessions:
 
     def _close(self, name: str) -> None:
         session = self._open.pop(name, None)
-        began = time.perf_counter()
-        if session:
-            with suppress(Exception):
-                session.close()
-                if session.platform == "eks":  # whose session brings its pods to zero
-                    self._note_down(name, time.perf_counter() - began)
+        if session and session.platform == "eks":  # whose session brings its pods to zero
+            self._to_zero(name, session.close)
+        elif session:
+            self._bounded(name, "close", session.close)
 
     def _down(self, name: str) -> None:
-        """A stack's cluster on EC2 to zero. One that does not go is said at once: it costs money."""
-        began = time.perf_counter()
-        try:
-            self._vms.pop(name).down()
-        except SessionError as error:
-            click.echo(f"{name}: {error}", err=True)
-        else:
-            self._note_down(name, time.perf_counter() - began)
+        """A stack's cluster on EC2 to zero. One that does not go stays known, and is tried again at the end."""
+        if self._to_zero(name, self._vms[name].down):
+            del self._vms[name]
 
-    def _note_down(self, name: str, seconds: float) -> None:
+    def _to_zero(self, name: str, end: Callable[[], None]) -> bool:
+        """What costs money, until it is gone. What remains is a row, a message and the exit code."""
+        began = time.perf_counter()
+        hint = f"it may still cost money: `pulumi destroy -s {self.outputs.stack}` ends it, or its expiry"
+        why = self._insisted(name, "not at zero", end, hint)
         if self.on_down:
-            self.on_down(name, seconds)
+            self.on_down(name, time.perf_counter() - began, why)
+        return why is None
+
+    def restore(self, engine: str) -> None:
+        """A cluster of an embedded stack as it is declared, and functions in their declared number, after a workload
+        that scales. What is on EC2 or EKS needs it not: it goes to zero."""
+        for name in NEEDS[engine]:
+            cluster, scaler = self.cluster(name), scaling_group.of(self.outputs, name)
+            if cluster and cluster.platform == "local" and scaler and cluster.autoscale is None:
+                hint = f"`make up STACK={self.outputs.stack}` restores it"
+                again = partial(scaler, cluster.nodes, cluster.slots_per_node)
+                self._insisted(name, "not as declared", again, hint)
+            elif name == "lithops" and name in self._open and (declared := self.declared(name)):
+                self._open[name].scale(declared.workers)
+
+    def _insisted(self, name: str, what: str, work: Callable[[], None], hint: str) -> str | None:
+        """Do it, tried again. Returns why it failed in the end, which ends the command with an exit code of its own."""
+        why = ""
+        for attempt in range(1, TRIES + 1):
+            try:
+                with deadline(DOWN_S):
+                    work()
+            except Exception as error:
+                why = redacted(f"{name}: {what}: {type(error).__name__}: {error}")
+                click.echo(f"{why} (try {attempt} of {TRIES})", err=True)
+                if attempt < TRIES:
+                    time.sleep(PAUSE_S * attempt)
+            else:
+                self._left.pop(name, None)
+                return None
+        self._left[name] = f"{why.splitlines()[0]}; {hint}"
+        return self._left[name]
+
+    def _bounded(self, name: str, what: str, work: Callable[[], None]) -> None:
+        """Leave a session that may hang or fail, since its engine did; what is left then is no cost."""
+        try:
+            with deadline(CLOSE_S):
+                work()
+        except Exception as error:
+            click.echo(redacted(f"{name}: its session did not {what}: {type(error).__name__}: {error}"), err=True)
 
     def _check_code(self, name: str, session: Session) -> None:
         """See in a worker that it runs the code that was staged."""
@@ -252,8 +313,8 @@ class Sessions:
 
     def _start(self, name: str) -> Session:
         out = self.outputs
-        if name == "process":
-            return self.processes(1)
+        if name in BASELINES:
+            return self._processes(1)
         if name == "lithops":
             if not (out.functions and out.working_bucket):
                 raise EngineError(
@@ -289,8 +350,10 @@ class Sessions:
                 Path(self._folder.name) / "secrets" / name,
                 lambda address, secret, ready: self._connect(name, address, secret, None, ready),
             )
-        except Exception as error:
-            self._refused[name] = str(error)
+        except BaseException as error:  # the sample's alarm too
+            self._refused[name] = str(error) or f"{name} was not up within the sample's time-out"
+            if isinstance(error, kubernetes.PodsLeft):
+                self._to_zero(name, error.end)
             raise
         self._started[name], self.pods[name] = dict(opened.spent_s), opened.times
         return opened
@@ -306,9 +369,9 @@ class Sessions:
         vms, scaler = self._vms[name], scaling_group.of(self.outputs, name)
         try:
             return self._connect(name, *vms.up(), scaler, vms.ready)
-        except Exception as error:
+        except BaseException as error:  # the sample's alarm too
             # Each sample that tried again would pay for minutes of waiting.
-            self._refused[name] = str(error)
+            self._refused[name] = str(error) or f"{name} was not up within the sample's time-out"
             self._down(name)
             raise
 
@@ -338,38 +401,3 @@ class Sessions:
             scaler=scaler,
             ready=ready,
         )
-
-
-def check_equal(name: str, found: Fleet, declared: Fleet | None) -> None:
-    """Raises Unequal where an engine's count of workers, their CPU or held memory is not as declared."""
-    if declared is None:
-        return
-    held = found.memory_mib if found.memory_mib is not None else declared.memory_mib
-    pairs = (
-        ("workers", found.workers, declared.workers),
-        ("vCPU per worker", found.vcpu, declared.vcpu),
-        ("MiB per worker", held, declared.memory_mib),
-    )
-    wrong = [f"{what} {have}, wanted {want}" for what, have, want in pairs if have != want]
-    if wrong:
-        raise Unequal(
-            f"{name}: found {'; '.join(wrong)}: repair the stack with up, or time it as it is with --allow-unequal"
-        )
-
-
-def check_seen(name: str, traces: Sequence[Trace], declared: Fleet | None, sharing: int) -> None:
-    """Raises Unequal where a worker reports less memory than is declared, or is held alone to more.
-
-    sharing: workers that a cgroup holds together, beside the node's own processes: its limit is their sum at least.
-    """
-    if declared is None or declared.memory_mib is None:
-        return
-    for trace in traces:
-        together = trace.enforced_by == "cgroup"
-        wanted = declared.memory_mib * (sharing if together else 1)
-        # One MiB: kernels and nannies round limits to pages.
-        if trace.seen_mib < wanted - 1 or (trace.enforced_by not in ("none", "cgroup") and trace.seen_mib > wanted + 1):
-            raise Unequal(
-                f"{name}: a worker sees {trace.seen_mib} MiB (enforced by {trace.enforced_by}), wanted {wanted}: "
-                "repair the stack with up, or time it as it is with --allow-unequal"
-            )

@@ -18,6 +18,7 @@ from bench import machine, teardown
 from bench.rows import Row
 from bench.stack import ROOT
 from bench.stored import stored
+from plan.faults import reported
 from plan.stack_option import StackName
 
 AIM = 0.25
@@ -134,4 +135,5 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

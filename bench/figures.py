@@ -20,6 +20,7 @@ from bench.rows import Row
 from bench.spans import own_share
 from bench.stats import compare, estimate
 from bench.stored import load
+from plan.faults import reported
 from plan.stack_option import StackName
 
 REFERENCE, BEYOND = "arrow", "polars"
@@ -174,4 +175,5 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

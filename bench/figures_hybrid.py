@@ -23,6 +23,7 @@ from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
 from bench.scaling_rows import Log
 from bench.stored import load
+from plan.faults import reported
 from plan.stack_option import StackName
 
 ITEMS, LARGE_BYTES, LARGE = 200, 100_000_000, 6
@@ -185,4 +186,5 @@ def main(name: str, only: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

@@ -22,6 +22,7 @@ from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
 from bench.scaling_rows import Log
 from bench.sessions.session import Session
+from plan.faults import reported
 from plan.stack_option import StackName
 from tasks.empty import empties, empty
 from tasks.objects import Access
@@ -174,4 +175,5 @@ def main(name: str, only: str | None, repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

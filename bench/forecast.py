@@ -37,7 +37,7 @@ ALONE = ("ray", "dask", "lithops")
 ENGINES = {
     "sort": ("ray", "dask", "ray+lithops", "dask+lithops"), "palette": ALONE, "startup": ALONE, "generate": ALONE,
 }  # fmt: skip
-"""What a workload runs on by default; all that are modelled where it is not named."""
+"""What a workload can run on; everything where it is not named."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,10 @@ def modelled(settings: Settings, asked: Asked) -> list[tuple[str, str]]:
     """(label, engine) of what was asked for, or of all that the stack declares. Raises EngineError."""
     has = [engine for engine in NEEDS if engine not in BASELINES and target(settings, engine)]
     default = [engine for engine in has if engine in ENGINES.get(asked.workload, NEEDS)]
-    wanted = labels([name.strip() for name in asked.engines.split(",")] if asked.engines else default)
+    wanted = labels([name.strip() for name in asked.engines.split(",")] if asked.engines is not None else default)
+    able = ENGINES.get(asked.workload, tuple(NEEDS))
+    if unable := [engine for _, engine in wanted if engine not in able]:
+        raise EngineError(f"found --engines {', '.join(unable)}, wanted one of {', '.join(able)} for this workload")
     if missing := [engine for _, engine in wanted if engine not in (*has, *BASELINES)]:
         raise EngineError(f"stack {asked.stack!r} has no {', '.join(missing)}; it has {', '.join(has)}")
     return wanted

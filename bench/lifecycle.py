@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bench.engines import NEEDS, Sessions
-from bench.rows import Billed
+from bench.rows import Billed, Failure
 from plan import billing
 from plan.outputs import Outputs
 
@@ -22,12 +22,13 @@ def cluster_of(engine: str) -> str | None:
     return next((name for name in NEEDS.get(engine, ()) if name in CLUSTERS), None)
 
 
-def machines(outputs: Outputs, name: str | None, seconds: float, worker_s: float | None = None) -> Billed:
-    """What a stack's cluster is billed for `seconds` at its declared size, with its head; on eks all the stack's nodes.
+def machines(sessions: Sessions, name: str | None, seconds: float, worker_s: float | None = None) -> Billed:
+    """What a stack's cluster is billed for `seconds` at its declared size, with its head; on eks all the stack's nodes;
+    nothing for a cluster of the user's own, of which nobody here knows what it costs.
 
     worker_s: of workers that were not all there all the time; then by these its nodes are counted.
     """
-    cluster = next((c for c in outputs.clusters.values() if c.engine == name), None)
+    outputs, cluster = sessions.outputs, sessions.cluster(name) if name else None
     if cluster is None:
         return Billed()
     workers = cluster.nodes * cluster.slots_per_node
@@ -67,7 +68,7 @@ def started(sessions: Sessions, labels: Sequence[tuple[str, str]], add: Add) -> 
             "startup_s",
             sum(phases.values()),
             phases=phases,
-            billed=machines(sessions.outputs, cluster, sum(phases.values())),
+            billed=machines(sessions, cluster, sum(phases.values())),
             parameters={**sessions.booted_s(needs), **({"up_at": began_at} if began_at else {})},
         )
 
@@ -75,8 +76,9 @@ def started(sessions: Sessions, labels: Sequence[tuple[str, str]], add: Add) -> 
 def ended(sessions: Sessions, labels: Sequence[tuple[str, str]], add: Add) -> None:
     """From now on a row for each cluster that this command brings to zero, under the first label that used it."""
 
-    def note(name: str, seconds: float) -> None:
+    def note(name: str, seconds: float, why: str | None) -> None:
         label, engine = next((pair for pair in labels if name in NEEDS[pair[1]]), (name, name))
-        add(engine, label, "teardown_s", seconds, billed=machines(sessions.outputs, name, seconds))
+        failed = {"status": "failed", "failure": Failure(kind="left-running", message=why)} if why else {}
+        add(engine, label, "teardown_s", seconds, billed=machines(sessions, name, seconds), **failed)
 
     sessions.on_down = note

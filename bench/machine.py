@@ -36,6 +36,36 @@ def commit(root: Path) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
+WORKER_MIB, WORKERS_PER_CORE = 512, 8
+"""Of a worker node on this machine: what its processes hold (measured: Ray 500 MiB with one worker, Dask 250), and how
+many start on a core within minutes: one takes some 8 s of it."""
+
+
+def check_room(workers: int, what: str) -> None:
+    """Raises NoRoom, with the arithmetic, where so many local workers would bring this machine to a standstill."""
+    cpus, memory_mib = int(machine()["cpus"]), int(machine()["memory_mib"])
+    by_memory, by_cores = memory_mib // WORKER_MIB, cpus * WORKERS_PER_CORE
+    if workers > (most := min(by_memory, by_cores)):
+        raise NoRoom(
+            f"found {what} {workers} on this machine of {cpus} cores and {memory_mib / 1024:.0f} GiB, wanted at most "
+            f"{most}: {WORKERS_PER_CORE} a core are {by_cores}, {WORKER_MIB} MiB each are {by_memory}"
+        )
+
+
+def check_memory(size_bytes: int, what: str, each: str) -> None:
+    """Raises NoRoom, with the arithmetic, where this program would have to hold more than half of this machine."""
+    memory_bytes = int(machine()["memory_mib"]) * 2**20
+    if size_bytes > memory_bytes // 2:
+        raise NoRoom(
+            f"found {what}: this program holds {each}, {size_bytes / 2**30:,.0f} GiB in all, wanted at most half "
+            f"of the {memory_bytes / 2**30:.0f} GiB of this machine; run it in several parts"
+        )
+
+
+class NoRoom(ValueError):
+    """More is asked for than this machine holds."""
+
+
 @functools.cache
 def machine() -> dict[str, str | int | float]:
     """Cores, memory, processor and system of the driver's machine."""

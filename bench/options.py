@@ -1,7 +1,8 @@
-"""The options that all workloads share, defined once."""
+"""The options that workloads share, defined once."""
 
 import functools
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,18 +20,42 @@ from plan.stack_option import StackName
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_RUN = (
+
+class Seconds(click.ParamType[float]):
+    """A finite number of seconds above 0; or from 0, where no time at all has a meaning."""
+
+    name = "seconds"
+
+    def __init__(self, *, or_none: bool = False):
+        self._or_none = or_none
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Raises click.BadParameter."""
+        try:
+            found = float(value)
+        except ValueError:
+            found = float("nan")
+        if not isfinite(found) or found < 0 or (found == 0 and not self._or_none):
+            self.fail(f"found {value!r}, wanted seconds {'from 0' if self._or_none else 'above 0'}", param, ctx)
+        return found
+
+
+_STACK = (
     click.option(
         "--stack", type=StackName(), default="dev", show_default=True, help="The stack whose engines are used."
     ),
     click.option(
         "--engines", help="Comma-separated; an engine may come twice, to compare it with itself. Default: all."
     ),
+    click.option("--allow-unequal", is_flag=True, help="Time workers that differ from the stack's; marks the rows."),
+)
+_SAMPLES = (
     click.option("--repeats", default=5, show_default=True, type=click.IntRange(0), help="Warm samples per engine."),
     click.option("--cold/--no-cold", default=True, show_default=True, help="Take a cold sample of each engine first."),
-    click.option("--allow-unequal", is_flag=True, help="Time workers that differ from the stack's; marks the rows."),
     click.option("--ray-address", metavar="HOST:PORT", help="A Ray cluster of your own instead of the stack's."),
     click.option("--dask-address", metavar="URL", help="A Dask scheduler of your own instead of the stack's."),
+)
+_RUN = (
     click.option(
         "--estimate", is_flag=True, help="Say what it would take and cost, and run nothing; the stack need not be up."
     ),
@@ -38,7 +63,12 @@ _RUN = (
         "--results", default="results", show_default=True, type=click.Path(path_type=Path), help="Folder for rows."
     ),
     click.option(
-        "--timeout", "timeout_s", default=900.0, show_default=True, help="Seconds until a sample is given up."
+        "--timeout",
+        "timeout_s",
+        default=900.0,
+        show_default=True,
+        type=Seconds(),
+        help="Seconds until a sample is given up, whatever its engine does.",
     ),
 )
 _DRIVER = (
@@ -58,7 +88,24 @@ _DRIVER = (
 
 def run_options(command: F) -> F:
     """Stack, engines, samples, own clusters, results, and where the program runs."""
-    return _decorated(in_region(command), _RUN)
+
+    @functools.wraps(command)
+    def measures(**options: Any) -> Any:
+        if not (options["repeats"] or options["cold"]):
+            raise click.UsageError("found --repeats 0 --no-cold, which takes no sample: wanted one of the two")
+        if options["estimate"] and (options["ray_address"] or options["dask_address"]):
+            raise click.UsageError("found --estimate with a cluster of your own, whose size nobody knows here")
+        return command(**options)
+
+    return _decorated(in_region(cast(F, measures)), (*_STACK, *_SAMPLES, *_RUN))
+
+
+def loading_options(command: F) -> F:
+    """For a workload that scales the stack's clusters itself: all its samples are cold, none is on others' clusters."""
+    repeats = click.option(
+        "--repeats", default=5, show_default=True, type=click.IntRange(1), help="Loadings of each number of workers."
+    )
+    return _decorated(in_region(command), (*_STACK, repeats, *_RUN))
 
 
 def in_region(command: F) -> F:

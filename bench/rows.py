@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from plan.redaction import redacted
+
 SCHEMA_VERSION = 1
 NUMBERS = frozenset(
     {
@@ -45,6 +47,7 @@ FailureKind = Literal[
     "over-budget",  # cancelled, because the money left of the stack's budget was spent
     "interrupted",  # Ctrl-C
     "not-cold",  # dropped: asked for cold, but a worker was not new
+    "left-running",  # what was scaled up could not be brought to zero again
     "unequal",  # dropped: workers differ from what the stack declares
     "engine",  # anything else the engine raised
 ]
@@ -97,6 +100,11 @@ class Failure(_Part):
 
     kind: FailureKind
     message: str
+
+    @field_validator("message")
+    @classmethod
+    def _without_secrets(cls, message: str) -> str:
+        return redacted(message)
 
 
 class Task(_Part):

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import lifecycle, machine, rows, samples
+from bench.attempt import attempt, line, raise_if_interrupted
 from bench.budget import Guard
-from bench.engines import BASELINES, NEEDS, Sessions, Unequal, check_equal, check_seen
-from bench.failures import failure_of
+from bench.engines import BASELINES, NEEDS, Sessions
+from bench.parity import Unequal, check_equal, check_seen
 from bench.progress import Report
 from bench.readers.ingest import Ingest, Outcome, Read
 from bench.rows import Billed, Data, Failure, Row, Task, Workers
@@ -40,6 +41,8 @@ class Run:
     seen: samples.Seen = field(default_factory=samples.Seen)
     rows: list[Row] = field(default_factory=list)
     unequal: set[str] = field(default_factory=set)
+    _warmed: dict[str, tuple[bool, object]] = field(default_factory=dict)
+    """By label: whether its last sample went well, and in which openings of its sessions."""
 
     @property
     def path(self) -> Path:
@@ -52,12 +55,15 @@ class Run:
         current = None
         try:
             for current in plan:
-                report.begin(f"{current.label} {_condition(current)}")
-                row = self._sample(current)
-                self.add(row)
+                for sample in [*self._again(current), current]:
+                    report.begin(f"{sample.label} {_condition(sample)}")
+                    row = self._sample(sample)
+                    self.add(row)
+                    self._warmed[sample.label] = row.status != "failed", self.sessions.openings(sample.engine)
+                    raise_if_interrupted(row.failure)
+                    if self.guard.over:
+                        break
                 report.end(_line(row))
-                if row.failure and row.failure.kind == "interrupted":
-                    raise KeyboardInterrupt
                 if self.guard.over:
                     return
         except KeyboardInterrupt:
@@ -66,6 +72,12 @@ class Run:
                 failure = Failure(kind="interrupted", message="between two samples")
                 self.add(self._row(current, status="failed", failure=failure))
             raise
+
+    def _again(self, sample: samples.Sample) -> list[samples.Sample]:
+        """Untimed runs anew, where another engine's failure ended the workers that this one had warmed."""
+        fine, opened = self._warmed.get(sample.label, (False, None))
+        lost = fine and opened != self.sessions.openings(sample.engine)
+        return samples.untimed(sample.label, sample.engine) if lost and sample.condition == "warm" else []
 
     def add(self, row: Row) -> None:
         """Append one row to the file, and keep it for the table."""
@@ -90,23 +102,21 @@ class Run:
                 self.add(replace_row(row, phases=pod.spans_s(), parameters=row.parameters | pod.facts()))
 
     def _sample(self, sample: samples.Sample) -> Row:
-        at, spans = datetime.now(UTC), Spans()
-        row = self._row(sample, at=at)
-        try:
-            with self.guard.watched(sample.engine, self.timeout_s):
-                opened = self._ready(sample)
-                at_epoch = datetime.now(UTC)
-                began = time.perf_counter()
-                outcome = self.readers[sample.engine](opened, self.job, spans)
-                value = time.perf_counter() - began
-        except (Exception, KeyboardInterrupt) as error:
-            self.sessions.drop(sample.engine)
-            failure = failure_of(error, self.sessions.access, self.sessions.outputs.working_bucket)
-            return replace_row(row, status="failed", failure=failure, phases=spans.seconds)
-        row = replace_row(row, at=at_epoch.isoformat(), value=value, phases=spans.seconds)
-        row = self._judged(sample, row, outcome, opened)
-        self.guard.used(row.billed)
-        return row
+        row, spans = self._row(sample, at=datetime.now(UTC)), Spans()
+
+        def work() -> Row:
+            opened = self._ready(sample)
+            at, began = datetime.now(UTC), time.perf_counter()
+            outcome = self.readers[sample.engine](opened, self.job, spans)
+            value = time.perf_counter() - began
+            timed = replace_row(row, at=at.isoformat(), value=value, phases=spans.seconds)
+            return self._judged(sample, timed, outcome, opened)
+
+        done = attempt(self.sessions, self.guard, sample.engine, self.timeout_s, work)
+        if isinstance(done, Failure):
+            return replace_row(row, status="failed", failure=done, phases=spans.seconds)
+        self.guard.used(done.billed)
+        return done
 
     def _ready(self, sample: samples.Sample) -> list[Session]:
         """Sessions opened, equal to what is declared, and recycled for a cold sample. None of it is timed."""
@@ -144,6 +154,10 @@ class Run:
             billed=self._billed(sample, outcome, opened, value),
             unequal=sample.label in self.unequal,
         )
+        # The answer first: a wrong one must not pass as a sample that merely had other resources.
+        if outcome.answer != self.truth:
+            message = f"found {outcome.answer}, wanted {self.truth}"
+            return replace_row(row, status="failed", failure=Failure(kind="wrong-answer", message=message))
         try:
             for name in NEEDS[sample.engine]:
                 own = [t for t in outcome.traces if (t in outcome.functions) == (name == "lithops")]
@@ -152,9 +166,6 @@ class Run:
             row = replace_row(row, unequal=True)
             if not self.allow_unequal:
                 return replace_row(row, status="dropped", failure=Failure(kind="unequal", message=str(error)))
-        if outcome.answer != self.truth:
-            message = f"found {outcome.answer}, wanted {self.truth}"
-            return replace_row(row, status="failed", failure=Failure(kind="wrong-answer", message=message))
         functions = {trace.worker for trace in outcome.functions} if forked else set()
         dropped = self.seen.judge(sample, {trace.worker for trace in outcome.traces} - functions)
         return replace_row(row, status="dropped", failure=dropped) if dropped else row
@@ -178,7 +189,7 @@ class Run:
     def _billed(self, sample: samples.Sample, outcome: Outcome, opened: Sequence[Session], value: float) -> Billed:
         """What a provider would bill: all workers of a cluster for the whole run, functions for their own time."""
         called = lifecycle.functions(self.sessions.outputs, [trace.busy_s for trace in outcome.functions])
-        held = lifecycle.machines(self.sessions.outputs, lifecycle.cluster_of(sample.engine), value)
+        held = lifecycle.machines(self.sessions, lifecycle.cluster_of(sample.engine), value)
         clusters = [s.fleet() for s in opened if s.engine != "lithops"]
         if clusters and (self.sessions.platform(sample.engine) == "own" or not held.worker_s):
             held = Billed(node_s={"local": value})
@@ -239,5 +250,5 @@ def _condition(sample: samples.Sample) -> str:
 def _line(row: Row) -> str:
     condition = _condition(samples.Sample(row.label, row.engine, row.condition, row.repeat))
     if row.failure:
-        return f"{row.label} {condition}: {row.status}, {row.failure.kind}: {row.failure.message.splitlines()[0][:300]}"
+        return f"{row.label} {condition}: {line(row.failure, row.status)}"
     return f"{row.label} {condition}: {row.value:.2f} s"

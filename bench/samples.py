@@ -29,6 +29,11 @@ def plan(labels: Sequence[tuple[str, str]], repeats: int, cold: int) -> list[Sam
     return [Sample(label, engine, condition, n) for condition, n in rounds for label, engine in labels]
 
 
+def untimed(label: str, engine: str) -> list[Sample]:
+    """The runs that warm an engine's workers."""
+    return [Sample(label, engine, "none", n) for n in range(UNTIMED_RUNS)]
+
+
 @dataclass
 class Seen:
     """Worker processes met so far, to tell a cold sample from one that only says so, and a warm one likewise."""

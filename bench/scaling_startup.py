@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from bench.failures import Deadline
 from bench.sessions.kubernetes_pods import PodTimes
-from bench.sessions.session import Session
+from bench.sessions.session import Cancelled, Session, SessionError
 from tasks.startup import Up, up
 from tasks.trace import Trace, traced
 
 HOLD_S = 0.1
 _LOOK_S = 0.05
+_END_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Loaded:
     joined_s: float | None
     ran_s: float
     phases: dict[str, float]
+    trace: Trace
 
 
 def phases(began_at: float, joined_at: float | None, told: Up, ran_at: float) -> dict[str, float]:
@@ -70,35 +72,39 @@ def load(session: Session, nodes: int, slots: int, deadline_s: float) -> list[Lo
     if session.engine == "lithops":  # its functions start with the first call, which is the command
         session.scale(nodes * slots)
     began_at = time.time()
-    create = _Command(lambda: None if session.engine == "lithops" else session.scale(nodes, slots))
+    create = _Command(lambda cancelled: None if session.engine == "lithops" else session.scale(nodes, slots, cancelled))
     first: dict[str, Loaded] = {}
-    probe = PROBES[session.engine](session, nodes * slots)
-    while len(first) < nodes * slots:
-        for joined_at, told, trace, ran_at in probe.look():
-            if trace.worker not in first:
-                joined_s = joined_at - began_at if joined_at else None
-                split = phases(began_at, joined_at, told, ran_at)
-                process_s = told.worker_at - began_at if told.worker_at else None
-                first[trace.worker] = Loaded(trace.worker, process_s, joined_s, ran_at - began_at, split)
-        create.check()
-        if time.time() - began_at > deadline_s:
-            raise Deadline(f"{len(first)} of {nodes * slots} workers have run a task after {deadline_s:g} s")
-        time.sleep(_LOOK_S)
-    create.finish()
+    try:
+        probe = PROBES[session.engine](session, nodes * slots)
+        while len(first) < nodes * slots:
+            for joined_at, told, trace, ran_at in probe.look():
+                if trace.worker not in first:
+                    joined_s = joined_at - began_at if joined_at else None
+                    split = phases(began_at, joined_at, told, ran_at)
+                    process_s = told.worker_at - began_at if told.worker_at else None
+                    first[trace.worker] = Loaded(trace.worker, process_s, joined_s, ran_at - began_at, split, trace)
+            create.check()
+            if time.time() - began_at > deadline_s:
+                raise Deadline(f"{len(first)} of {nodes * slots} workers have run a task after {deadline_s:g} s")
+            time.sleep(_LOOK_S)
+        create.finish()
+    finally:
+        create.end()
     return sorted(first.values(), key=lambda one: one.ran_s)
 
 
 class _Command:
     """The create command in a thread of its own, so that workers are met while others are still starting."""
 
-    def __init__(self, work: Callable[[], None]):
+    def __init__(self, work: Callable[[Cancelled], None]):
         self._error: BaseException | None = None
+        self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[Cancelled], None]) -> None:
         try:
-            work()
+            work(self._cancel.is_set)
         except BaseException as error:  # raised again where it is waited for
             self._error = error
 
@@ -109,6 +115,16 @@ class _Command:
     def finish(self) -> None:
         self._thread.join()
         self.check()
+
+    def end(self) -> None:
+        """Cancel it where it still goes on, and wait: what follows scales the same nodes, and must be alone in that.
+
+        Raises SessionError where it does not end.
+        """
+        self._cancel.set()
+        self._thread.join(_END_S)
+        if self._thread.is_alive():
+            raise SessionError(f"the create command did not end {_END_S:.0f} s after it was cancelled")
 
 
 Probed = Iterator[tuple[float | None, Up, Trace, float]]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.engines import Sessions
-from bench.failures import failure_of
 from bench.readers.ingest import Ingest, Outcome, Read
 from bench.readers.native import dask_rows, parted, ray_rows
 from bench.rows import Billed, Row
@@ -56,11 +55,7 @@ class SortRun(Run):
     def _judged(self, sample: Sample, row: Row, outcome: Outcome, opened: Sequence[Session]) -> Row:
         assert isinstance(self.job, Sort)
         assert isinstance(outcome, Held)
-        try:
-            parts = outcome.check()
-        except Exception as error:
-            failure = failure_of(error, self.sessions.access, self.sessions.outputs.working_bucket)
-            return replace_row(row, status="failed", failure=failure)
+        parts = outcome.check()
         answer = sorting.combined(parts, self.job.data.query, self.job.rows)
         traces = [*outcome.traces, *(part.trace for part in parts)]
         return super()._judged(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from plan import settings, stack_file
+from plan import redaction, settings, stack_file
 from plan.outputs import Outputs
 from tasks.objects import Access
 
@@ -74,6 +74,7 @@ def access(found: Outputs) -> Access:
     if found.s3_endpoint is None:
         return Access(region=found.region)
     keys = json.loads(Path(found.s3_secret_at).read_text()) if found.s3_secret_at else {}
+    redaction.keep(keys.get("accessKeyId"), keys.get("secretAccessKey"))
     return Access(found.s3_endpoint, found.region, keys.get("accessKeyId"), keys.get("secretAccessKey"))
 
 

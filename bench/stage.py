@@ -32,6 +32,7 @@ import cloudpickle
 from bench import command
 from bench.engines import EngineError, Sessions
 from bench.sessions.on_lithops import LithopsSession
+from plan import redaction
 from plan.outputs import CacheOutputs, Outputs
 from tasks import stage as functions_side
 from tasks.exchange import Exchange, RedisAt, fetch
@@ -362,11 +363,14 @@ def _redis(cache: CacheOutputs | None, out: Outputs) -> RedisAt | None:
     if cache is None:
         return None
     if out.program == "embedded":
-        return RedisAt(cache.host, cache.port, Path(cache.secret_at).read_text().strip())
+        password = Path(cache.secret_at).read_text().strip()
+        redaction.keep(password)
+        return RedisAt(cache.host, cache.port, password)
     import boto3
 
     client = boto3.client("secretsmanager", region_name=out.region)
     secret = json.loads(client.get_secret_value(SecretId=cache.secret_at)["SecretString"])
+    redaction.keep(secret["password"])
     return RedisAt(cache.host, cache.port, secret["password"], secret.get("ca"))
 
 

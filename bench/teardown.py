@@ -16,6 +16,7 @@ import click
 from bench import machine, stack
 from bench.costs import DOWN
 from bench.rows import Billed, Row, Workers, append
+from plan.faults import reported
 from plan.settings import Settings, SettingsError, load
 from plan.sizing import sizes
 from plan.stack_file import STATE
@@ -90,4 +91,5 @@ def main(results: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

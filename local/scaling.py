@@ -1,9 +1,10 @@
 """More or fewer nodes in a running local cluster, for sessions that scale."""
 
 import re
+import threading
 import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ALL_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ from typing import TypeVar
 from local import processes, state
 from local.parts import DaskNode, Facts, RayNode, part_of
 from local.state import Place
-from local.supervisor import Say, _silent, start, stop
+from local.supervisor import Say, _silent, first_error, interruptible, start, stop, uninterrupted
 
 Node = TypeVar("Node", bound=RayNode | DaskNode)
 
@@ -24,12 +25,23 @@ def nodes_of(cluster: str, state_dir: Path | str) -> list[RayNode | DaskNode]:
 
 
 def add_nodes(like: RayNode | DaskNode, count: int, state_dir: Path | str, say: Say = _silent) -> dict[str, Facts]:
-    """Starts `count` nodes like the one given, at the same time, under the next free numbers; facts by name."""
+    """Starts `count` nodes like the one given, at the same time, under the next free numbers; facts by name.
+
+    On a failure, or SIGINT or SIGTERM, those that this call started are ended again.
+    """
     nodes = numbered(like, count, state_dir)
-    with ThreadPoolExecutor(max(1, count)) as pool:
-        return dict(
-            zip((node.name for node in nodes), pool.map(lambda n: start(n, state_dir, say), nodes), strict=True)
-        )
+    cancel = threading.Event()
+    with interruptible(), ThreadPoolExecutor(max(1, count)) as pool:
+        try:
+            futures = {node.name: pool.submit(start, node, state_dir, say, cancel.is_set) for node in nodes}
+            first_error(futures)
+            return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            with uninterrupted():
+                cancel.set()
+                wait(futures.values(), return_when=ALL_COMPLETED)
+                list(pool.map(lambda node: stop(node, state_dir, say, grace_s=0), nodes))
+            raise
 
 
 def end_lost(cluster: str, state_dir: Path | str, spared: Collection[str] = ()) -> list[str]:

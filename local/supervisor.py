@@ -208,14 +208,14 @@ def up(parts: Sequence[Part], state_dir: Path | str, say: Say = _silent) -> dict
                 futures[need].result()
             return start(part, place.root, say, cancel.is_set)
 
-        with ThreadPoolExecutor(max(1, len(parts))) as pool, _interruptible():
+        with ThreadPoolExecutor(max(1, len(parts))) as pool, interruptible():
             try:
                 for part in _ordered(parts):
                     futures[part.name] = pool.submit(begin, part)
-                _first_error(futures)
+                first_error(futures)
                 return {name: futures[name].result() for name in wanted}
             except BaseException as error:
-                with _uninterrupted():
+                with uninterrupted():
                     cancel.set()
                     wait(futures.values(), return_when=ALL_COMPLETED)
                     say(f"not up ({type(error).__name__}): ending what was started")
@@ -227,7 +227,7 @@ def up(parts: Sequence[Part], state_dir: Path | str, say: Say = _silent) -> dict
                 raise
 
 
-def _first_error(futures: dict[str, Future[Facts]]) -> None:
+def first_error(futures: dict[str, Future[Facts]]) -> None:
     """Waits for all, and raises the first real error as soon as there is one."""
     pending = set(futures.values())
     while pending:
@@ -249,7 +249,7 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
     place = Place.of(state_dir)
     if not place.root.exists() and not place.temp.exists():
         return
-    with state.held(place, "stack"), _uninterrupted():
+    with state.held(place, "stack"), uninterrupted():
         records = state.read(place)
         with ThreadPoolExecutor(max(1, len(records))) as pool:
             list(pool.map(lambda name: stop(name, place.root, say, grace_s=0), reversed(records)))
@@ -299,7 +299,7 @@ def _largest_engine_mib(parts: Sequence[Part]) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM interrupts as Ctrl-C does; only the main thread may say so."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -316,7 +316,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Lets cleaning finish: it is bounded, and half of it would leave processes."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ops.finders import FINDERS
 from ops.left import Found, Unseen, enabled_regions, look
 from plan import settings
+from plan.faults import reported
 from plan.person import variable
 from plan.stack_file import ROOT, SettingsError, path_of
 from plan.stack_option import StackName
@@ -89,4 +90,5 @@ def _give_up(message: str) -> None:
 
 
 if __name__ == "__main__":
-    audit()
+    with reported():
+        audit()

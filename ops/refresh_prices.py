@@ -20,6 +20,7 @@ import click
 
 from catalog.instances import instances
 from catalog.prices import PRICES_CSV, PriceError, normalise, read
+from plan.faults import reported
 
 LIST_URL = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/{offer}/current/{region}/index.csv"
 METADATA_LINES = 5  # format version, disclaimer, publication date, version, offer code; then the header
@@ -220,4 +221,5 @@ def main(region: str, offers: tuple[str, ...], recorded: tuple[str, ...], path: 
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plan.cost import host_usd_per_h
+from plan.faults import reported
 from plan.rules.tags import EXPIRY, OWNER, STACK
 from plan.stack_option import StackName
 
@@ -107,4 +108,5 @@ def status(stack: str | None, region: str | None) -> None:
 
 
 if __name__ == "__main__":
-    status()
+    with reported():
+        status()

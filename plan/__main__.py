@@ -9,6 +9,7 @@ from rich.console import Console
 
 from plan import strict_yaml
 from plan.dry_run import dry_run, render
+from plan.faults import reported
 from plan.person import Person, PersonError, person
 from plan.settings import SettingsError, load
 from plan.stack_option import StackName
@@ -43,4 +44,5 @@ def _person(path: Path) -> tuple[Person | None, str | None]:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

@@ -17,6 +17,7 @@ import pulumi
 import local
 from infra.embedded.composition import outputs, parts
 from infra.embedded.resources import OUTPUTS_FILE, LocalPart, OutputsFile, StateFolder
+from plan.faults import reported
 from plan.outputs import Outputs
 from plan.person import Person
 from plan.rules import check_settings, must_pass
@@ -151,7 +152,8 @@ def _write(settings: Settings, where: Path, facts: Mapping[str, Mapping[str, Any
 
 
 if __name__ == "__main__":
-    try:
-        cli()
-    except (SettingsError, local.PartFailed, local.StateError, local.PortTaken, ValueError) as error:
-        sys.exit(f"error: {error}")
+    with reported():
+        try:
+            cli()
+        except (SettingsError, local.PartFailed, local.StateError, local.PortTaken, ValueError) as error:
+            sys.exit(f"error: {error}")

@@ -19,6 +19,7 @@ from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
 from bench.table import against_itself, modelled, printed, skipped, table
+from bench.verdict import conclude
 from tasks.answer import Query
 from tasks.dialect import Dialect
 from tasks.parser import BadRows
@@ -76,8 +77,7 @@ def ingest(
             printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows), *against_itself(run.rows))
             click.echo(dataset.answer_line(data, true))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
-        if any(row.status == "failed" for row in run.rows):
-            raise SystemExit(1)
+        conclude(run.rows, plan)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Every engine extracts the same six colours of the same photographs, read from th
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,27 @@ from typing import Any
 import click
 from rich.table import Table
 
-from bench import autoscale, budget, command, forecast, images, lifecycle, samples
+from bench import autoscale, budget, command, forecast, images, lifecycle, machine, samples
+from bench.attempt import attempt, line, raise_if_interrupted
 from bench.autoscale import Bounds, Ran
 from bench.budget import Guard
 from bench.dataset import DataError
-from bench.failures import failure_of
 from bench.forecast import Asked
-from bench.options import run_options
+from bench.options import Seconds, run_options
+from bench.parity import Unequal, check_equal, check_seen
 from bench.progress import progress
 from bench.rows import Billed, Data, Failure, Row, Workers
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
-from bench.sessions.session import Session
+from bench.sessions.session import Fleet, Session
 from bench.table import printed
+from bench.verdict import conclude
 from tasks.objects import Access
 from tasks.palette import Palette, checksum, extract_all
 
-ENGINES = ("ray", "dask", "lithops", "process")
+ENGINES = ("ray", "dask", "lithops")
+ITEM_BYTES = 2048
+"""What this program holds of each image: its address in a call, and its palette with a trace."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Job:
     settle_s: float
     timeout_s: float
     guard: Guard
+    allow_unequal: bool
 
     @property
     def answer(self) -> str:
@@ -71,8 +76,21 @@ class Job:
 @click.option(
     "--function-chunk", default=1, show_default=True, type=click.IntRange(1), help="Images per function; said in rows."
 )
-@click.option("--after", default=20, show_default=True, help="More images when all are done, to provoke the shrinking.")
-@click.option("--settle", "settle_s", default=120.0, show_default=True, help="Seconds to watch the workers go.")
+@click.option(
+    "--after",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0),
+    help="More images when all are done, to provoke the shrinking.",
+)
+@click.option(
+    "--settle",
+    "settle_s",
+    default=120.0,
+    show_default=True,
+    type=Seconds(or_none=True),
+    help="Seconds to watch the workers go.",
+)
 def palette(
     *,
     stack: str,
@@ -90,7 +108,7 @@ def palette(
     function_chunk: int,
     after: int,
     settle_s: float,
-    **_: Any,
+    allow_unequal: bool,
 ) -> None:
     """Extract palettes on every engine of a stack, and record its workers and images over time."""
     asked = Asked(stack, "palette", engines, repeats, cold, results, items=count)
@@ -98,8 +116,8 @@ def palette(
         with command.told():
             return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
-        has = [engine for engine in ENGINES[:3] if engine in sessions.available()]
-        labels = command.asked(sessions, engines or ",".join(has))
+        machine.check_memory(count * ITEM_BYTES, f"--count {count}", f"{ITEM_BYTES} bytes of each image")
+        labels = command.asked(sessions, engines, ENGINES)
         guard = budget.begin(sessions, labels, asked)
         bucket = sessions.outputs.data_bucket
         if bucket is None:
@@ -109,7 +127,7 @@ def palette(
         sizes = {"lithops": function_chunk}
         job = Job(
             sessions.access, found, found.work(count), truth, {engine: sizes.get(engine, chunk) for engine in ENGINES},
-            after, settle_s, timeout_s, guard,
+            after, settle_s, timeout_s, guard, allow_unequal,
         )  # fmt: skip
         log = Log(sessions, results, "palette")
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
@@ -118,7 +136,7 @@ def palette(
             with progress(len(plan) + len(labels)) as report:
                 for label, engine in labels:
                     report.begin(f"{label} smoke test")
-                    report.end(smoke(log, sessions.of(engine)[0], label))
+                    report.end(smoke(log, engine, label, guard=guard, timeout_s=timeout_s))
                 for sample in plan:
                     report.begin(f"{sample.label} {sample.condition} {sample.repeat + 1}")
                     report.end(take(log, job, sample))
@@ -129,36 +147,50 @@ def palette(
             guard.keep(log.rows, log.path)
             printed().print(_table(log.rows))
             click.echo(f"rows: {log.path}", err=True)
-        if log.failed:
-            raise SystemExit(1)
+        conclude(log.rows, plan)
 
 
 def take(log: Log, job: Job, sample: samples.Sample) -> str:
     """One sample and its rows; a failure is a row. Raises KeyboardInterrupt after its row."""
-    sessions, engine, label = log.sessions, sample.engine, sample.label
+    engine, label = sample.engine, sample.label
     fields: dict[str, Any] = {"condition": sample.condition, "repeat": sample.repeat, "data": job.data}
     fields["parameters"] = {"images": len(job.work), "chunk": job.chunk[engine]}
-    at = datetime.now(UTC)
+
+    def work() -> str:
+        (session,) = log.sessions.of(engine)
+        if sample.condition == "cold" and session.keeps_workers:
+            session.recycle()
+        limits = autoscale.bounds(log.sessions.cluster(engine), session.fleet().workers)
+        fields["unequal"] = _unequal(log, job, sample, session.fleet(), limits)
+        calls = autoscale.chunks(job.work, job.chunk[engine])
+        at = datetime.now(UTC)
+        ran = autoscale.run(
+            session, extract_all, job.access, calls, limits=limits,
+            after=job.work[: job.after] if limits.moves else (), settle_s=job.settle_s,
+        )  # fmt: skip
+        return _rows(log, job, sample, session=session, limits=limits, ran=ran, at=at, fields=fields)
+
+    done = attempt(log.sessions, job.guard, engine, job.timeout_s, work)
+    if isinstance(done, Failure):
+        log.add(engine, label, "run_s", None, failure=done, **fields)
+        raise_if_interrupted(done)
+        return f"{label}: {line(done)}"
+    return done
+
+
+def _unequal(log: Log, job: Job, sample: samples.Sample, found: Fleet, limits: Bounds) -> bool:
+    """Whether workers differ from what the stack declares; their number is an autoscaler's where there is one. Raises
+    Unequal, unless it was allowed."""
+    declared = log.sessions.declared(sample.engine)
+    if declared and limits.moves:
+        declared = replace(declared, workers=found.workers)
     try:
-        with job.guard.watched(engine, job.timeout_s):
-            (session,) = sessions.of(engine)
-            if sample.condition == "cold" and session.keeps_workers:
-                session.recycle()
-            limits = autoscale.bounds(sessions.cluster(engine), session.fleet().workers)
-            calls = autoscale.chunks(job.work, job.chunk[engine])
-            at = datetime.now(UTC)
-            ran = autoscale.run(
-                session, extract_all, job.access, calls, limits=limits,
-                after=job.work[: job.after] if limits.moves else (), settle_s=job.settle_s,
-            )  # fmt: skip
-    except (Exception, KeyboardInterrupt) as error:
-        sessions.drop(engine)
-        failure = failure_of(error, sessions.access, sessions.outputs.working_bucket)
-        log.add(engine, label, "run_s", None, failure=failure, **fields)
-        if failure.kind == "interrupted":
-            raise KeyboardInterrupt from error
-        return f"{label}: {failure.kind}: {failure.message.splitlines()[0][:300]}"
-    return _rows(log, job, sample, session=session, limits=limits, ran=ran, at=at, fields=fields)
+        check_equal(sample.engine, found, declared)
+    except Unequal:
+        if not job.allow_unequal:
+            raise
+        return True
+    return False
 
 
 def _rows(
@@ -168,12 +200,16 @@ def _rows(
     engine, label = sample.engine, sample.label
     fields["workers"] = _workers(log, ran, limits)
     answer = checksum(ran.results)
-    wrong = answer != job.answer
-    failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}") if wrong else None
+    failure: Failure | None = None
+    if answer != job.answer:
+        failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}")
+    else:
+        failure = _seen(log, job, engine, ran, fields)
     billed = _billed(session.engine, ran, log)
     job.guard.used(billed)
     began = {"at": at.isoformat(), "answer": answer, "billed": billed}
-    log.add(engine, label, "run_s", ran.run_s, failure=failure, **began, **fields)
+    status = "dropped" if failure and failure.kind == "unequal" else "failed" if failure else "ok"
+    log.add(engine, label, "run_s", ran.run_s, failure=failure, status=status, **began, **fields)
     for uri, times in Counter(one.uri for one in ran.results if one.failed).items():
         why = next(one.failed for one in ran.results if one.uri == uri and one.failed)
         log.add(
@@ -211,6 +247,17 @@ def _scaled(log: Log, sample: samples.Sample, limits: Bounds, ran: Ran, fields: 
     return said
 
 
+def _seen(log: Log, job: Job, engine: str, ran: Ran, fields: dict[str, Any]) -> Failure | None:
+    """What is wrong with the workers by their own report, unless it was allowed; marks the rows."""
+    sessions, traces = log.sessions, [one.trace for one in ran.done]
+    try:
+        check_seen(engine, traces, sessions.declared(engine), sessions.sharing(engine))
+    except Unequal as error:
+        fields["unequal"] = True
+        return None if job.allow_unequal else Failure(kind="unequal", message=str(error))
+    return None
+
+
 def _truth(session: Session, access: Access, uris: Sequence[str]) -> list[Palette]:
     (done,) = session.stream(extract_all, [(access, uris)])
     found: list[Palette] = done.result
@@ -232,7 +279,7 @@ def _billed(engine: str, ran: Ran, log: Log) -> Billed:
         return lifecycle.functions(log.sessions.outputs, [one.trace.busy_s for one in ran.done])
     there = zip(ran.steps, ran.steps[1:], strict=False)
     worker_s = sum(step.ready * max(0.0, min(after.at_s, ran.run_s) - step.at_s) for step, after in there)
-    held = lifecycle.machines(log.sessions.outputs, lifecycle.cluster_of(engine), ran.run_s, worker_s)
+    held = lifecycle.machines(log.sessions, lifecycle.cluster_of(engine), ran.run_s, worker_s)
     return held if held.worker_s else Billed(worker_s=worker_s)
 
 

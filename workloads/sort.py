@@ -19,6 +19,7 @@ from bench.progress import progress
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.table import modelled, printed, table
+from bench.verdict import conclude
 from tasks.answer import Query
 from tasks.dialect import Dialect
 from tasks.parser import BadRows
@@ -62,10 +63,11 @@ def sort(
             return forecast.tell(asked)
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         readers = sorting.READERS[reader]
-        has = [name for name in sessions.available() if name in readers]
-        labels = command.asked(sessions, engines or ",".join(has))
-        if other := [label for label, engine in labels if engine not in readers]:
-            raise EngineError(f"found {', '.join(other)}, wanted clusters and hybrids: {', '.join(readers)}")
+        labels = command.asked(sessions, engines, readers)
+        if exchange != "auto" and not any("+" in engine for _, engine in labels):
+            raise EngineError(
+                f"found --exchange {exchange}, which no cluster alone uses: add ray+lithops or dask+lithops"
+            )
         if bad_rows == "skip" and reader == "native":
             raise EngineError("found --bad-rows skip with --reader native, wanted --reader ranges: it alone skips rows")
         data = dataset.find(sessions.access, sessions.outputs, uri, query, dialect)
@@ -83,11 +85,12 @@ def sort(
         run = sorting.SortRun(sessions, job, true, readers, reader, labels, results, **options)
         plan = sessions.one_at_a_time(samples.plan(labels, repeats, int(cold)))
         smoked = list(dict.fromkeys(name for _, engine in labels for name in NEEDS[engine]))
+        log = Log(sessions, results, "sort", run.run_id)
         try:
             with progress(len(plan) + len(smoked)) as report:
-                log = Log(sessions, results, "sort", run.run_id)
                 for name in smoked:
-                    report.end(smoke(log, sessions.of(name)[0], name))
+                    report.begin(f"{name} smoke test")
+                    report.end(smoke(log, name, name, guard=guard, timeout_s=run.timeout_s))
                 run.take(plan, report)
         finally:
             run.finish()
@@ -96,8 +99,7 @@ def sort(
             if bad_count:
                 click.echo(f"{bad_count} rows of the data skipped: {'; '.join(map(str, examples[:3]))}")
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
-        if any(row.status == "failed" for row in run.rows):
-            raise SystemExit(1)
+        conclude([*log.rows, *run.rows], plan)
 
 
 if __name__ == "__main__":

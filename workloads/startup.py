@@ -5,25 +5,29 @@ For a number of workers, and for the same number in fewer, bigger nodes. Each en
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
-from bench import budget, command, forecast, lifecycle
+from bench import budget, command, forecast, lifecycle, machine
+from bench.attempt import attempt, line, raise_if_interrupted
 from bench.budget import Guard
-from bench.failures import failure_of
 from bench.forecast import Asked
-from bench.options import run_options
+from bench.options import loading_options
+from bench.parity import Unequal, check_seen
 from bench.progress import Report, progress
-from bench.rows import Billed, Workers
+from bench.rows import Billed, Failure, Workers
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
-from bench.scaling_startup import Loaded, load, of_pods
+from bench.scaling_startup import PROBES, Loaded, load, of_pods
 from bench.sessions.session import Session
 from bench.table import printed
+from bench.verdict import conclude
 
 SHARES = (("first", 0.0), ("half", 0.5), ("90", 0.9), ("all", 1.0))
 IMAGES = {
@@ -44,7 +48,7 @@ def numbers(context: click.Context, parameter: click.Parameter, text: str) -> li
 
 
 @click.command(epilog="Example: python workloads/startup.py --stack dev --engines ray,dask --workers 1,2,4 --repeats 3")
-@run_options
+@loading_options
 @click.option("--workers", default="1,2,4,8,16", show_default=True, callback=numbers, help="Workers to load.")
 @click.option("--slots", callback=numbers, default="1", show_default=True, help="Workers of a node; several: vertical.")
 def startup(
@@ -52,115 +56,116 @@ def startup(
     stack: str,
     engines: str | None,
     repeats: int,
-    ray_address: str | None,
-    dask_address: str | None,
+    allow_unequal: bool,
     results: Path,
     estimate: bool,
     timeout_s: float,
     workers: list[int],
     slots: list[int],
-    **_: Any,
 ) -> None:
     """Load clusters of several sizes from nothing; say when the first, half, 90 % and all workers had run a task."""
     asked = Asked(stack, "startup", engines, repeats, True, results, workers=tuple(workers))
+    if odd := [f"{n} workers of {s}" for n in workers for s in slots if n % s]:
+        raise click.UsageError(f"found {odd[0]} a node, wanted a multiple of --slots")
     if estimate:
         with command.told():
             return forecast.tell(asked)
-    with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
+    with command.told(), command.open_stack(stack, None, None) as sessions:
         log = Log(sessions, results, "startup")
-        wanted = engines or ",".join(e for e in ("ray", "dask", "lithops") if e in sessions.available())
-        shapes = [(n, s) for n in workers for s in slots if n % s == 0]
-        labels = command.asked(sessions, wanted)
+        labels = command.asked(sessions, engines, list(PROBES))
+        if any(sessions.platform(engine) == "local" for _, engine in labels):
+            machine.check_room(max(workers), "--workers")
         guard = budget.begin(sessions, labels, asked)
-        options: dict[str, Any] = {"repeats": repeats, "timeout_s": timeout_s}
+        shapes = [(n, s) for n in workers for s in slots]
+        loading = Loading(log, guard, timeout_s, allow_unequal)
         lifecycle.ended(sessions, labels, log.add)
         try:
             with progress(len(labels) * (1 + repeats * len(shapes))) as report:
                 for label, engine in labels:
                     if not guard.over:
-                        _engine(log, label, engine=engine, shapes=shapes, **options, report=report, guard=guard)
+                        _engine(loading, label, engine, shapes * repeats, report)
         finally:
             lifecycle.started(sessions, labels, log.add)
             printed().print(_table(log))
             click.echo(f"rows: {log.path}", err=True)
-        if log.failed:
-            raise SystemExit(1)
+        conclude(log.rows)
 
 
-def _engine(
-    log: Log,
-    label: str,
-    *,
-    engine: str,
-    shapes: Sequence[tuple[int, int]],
-    repeats: int,
-    timeout_s: float,
-    report: Report,
-    guard: Guard,
-) -> None:
-    sessions = log.sessions
-    (session,) = sessions.of(engine)
+@dataclass(frozen=True)
+class Loading:
+    """What all loadings of a command share."""
+
+    log: Log
+    guard: Guard
+    timeout_s: float
+    allow_unequal: bool
+
+
+def _engine(loading: Loading, label: str, engine: str, shapes: Sequence[tuple[int, int]], report: Report) -> None:
+    """All loadings of one engine; its cluster is as declared afterwards, or a row says that it is not."""
+    log, sessions, timeout_s = loading.log, loading.log.sessions, loading.timeout_s
     report.begin(f"{label} smoke test")
-    report.end(smoke(log, session, label))
-    declared = sessions.declared(engine)
-    cluster = sessions.cluster(engine)
+    report.end(smoke(log, engine, label, guard=loading.guard, timeout_s=timeout_s))
+    # Functions have no nodes: one loading for each number.
+    shapes = [(count, 1) for count, slots in shapes if slots == shapes[0][1]] if engine == "lithops" else shapes
+    taken = Counter[tuple[int, int]]()
     try:
-        # Functions have no nodes: one shape for each number.
-        own = [(count, 1) for count in dict(shapes)] if engine == "lithops" else shapes
-        for repeat in range(repeats):
-            for count, slots in own:
-                report.begin(f"{label}: {count} workers, {slots} of a node")
-                shape = {"count": count, "slots": slots, "repeat": repeat}
-                report.end(_sample(log, session, label, **shape, timeout_s=timeout_s, guard=guard))
-                if guard.over:
-                    return
+        for count, slots in shapes:
+            if loading.guard.over:
+                return
+            report.begin(f"{label}: {count} workers, {slots} of a node")
+            report.end(_sample(loading, label, engine, count, slots, taken[count, slots]))
+            taken[count, slots] += 1
     finally:
-        if cluster:
-            session.scale(cluster.nodes, cluster.slots_per_node)
-        elif declared:
-            session.scale(declared.workers)
+        sessions.restore(engine)
 
 
-def _sample(
-    log: Log,
-    session: Session,
-    label: str,
-    *,
-    count: int,
-    slots: int,
-    repeat: int,
-    timeout_s: float,
-    guard: Guard,
-) -> str:
-    sessions = log.sessions
-    nodes = count // slots
-    shape: dict[str, Any] = {
-        "workers": count,
-        "nodes": nodes,
-        "slots_per_node": slots,
-        "image": IMAGES[session.platform],
-    }
+def _sample(loading: Loading, label: str, engine: str, count: int, slots: int, repeat: int) -> str:
+    log, sessions = loading.log, loading.log.sessions
+    shape: dict[str, Any] = {"workers": count, "nodes": count // slots, "slots_per_node": slots}
+    shape["image"] = IMAGES[sessions.platform(engine)]
     fields: dict[str, Any] = {"condition": "cold", "repeat": repeat}
+
+    def work() -> str:
+        (session,) = sessions.of(engine)
+        if engine != "lithops":
+            _to_zero(log, session, label)
+        found = load(session, count // slots, slots, loading.timeout_s)
+        fields["unequal"] = _unequal(loading, engine, found, slots)
+        return _rows(log, session, label, found, shape, fields)
+
+    done = attempt(sessions, loading.guard, engine, loading.timeout_s, work)
+    if isinstance(done, Failure):
+        log.add(engine, label, "startup_all_s", None, failure=done, parameters=shape, **fields)
+        raise_if_interrupted(done)
+        return f"{label}: {count} workers: {line(done)}"
+    return done
+
+
+def _unequal(loading: Loading, engine: str, found: Sequence[Loaded], slots: int) -> bool:
+    """Whether workers report other memory than the stack declares. Raises Unequal, unless it was allowed."""
     try:
-        with guard.watched(session.engine, timeout_s):
-            if session.engine != "lithops":
-                _to_zero(log, session, label)
-            found = load(session, nodes, slots, timeout_s)
-    except (Exception, KeyboardInterrupt) as error:
-        failure = failure_of(error, sessions.access, sessions.outputs.working_bucket)
-        log.add(session.engine, label, "startup_all_s", None, failure=failure, parameters=shape, **fields)
-        if failure.kind == "interrupted":
+        check_seen(engine, [one.trace for one in found], loading.log.sessions.declared(engine), slots)
+    except Unequal:
+        if not loading.allow_unequal:
             raise
-        return f"{label}: {count} workers: {failure.kind}: {failure.message.splitlines()[0][:200]}"
+        return True
+    return False
+
+
+def _rows(
+    log: Log, session: Session, label: str, found: Sequence[Loaded], shape: dict[str, Any], fields: dict[str, Any]
+) -> str:
+    sessions, count = log.sessions, len(found)
     for pod in getattr(session, "times", ()):
         facts = shape | pod.facts()
         log.add(session.engine, label, "pod_s", pod.took_s(), phases=pod.spans_s(), parameters=facts, **fields)
     out = sessions.outputs
     fields["workers"] = Workers(
-        count=count, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, pids=[_pid(one) for one in found]
+        count=count, vcpu=out.worker_vcpu, declared_mib=out.worker_memory_mib, pids=[one.trace.pid for one in found]
     )
-    held = lifecycle.machines(out, lifecycle.cluster_of(session.engine), found[-1].ran_s, count * found[-1].ran_s)
-    shape |= sessions.boot_phases_s(session.engine) | of_pods(getattr(session, "times", ()))
+    held = lifecycle.machines(sessions, lifecycle.cluster_of(session.engine), found[-1].ran_s, count * found[-1].ran_s)
+    shape = shape | sessions.boot_phases_s(session.engine) | of_pods(getattr(session, "times", ()))
     for name, share in SHARES:
         fields["billed"] = held if name == "all" else Billed()
         one = found[max(0, -(-int(share * 100) * len(found) // 100) - 1)]
@@ -169,6 +174,7 @@ def _sample(
             session.engine, label, f"startup_{name}_s", one.ran_s, phases=one.phases,
             parameters=shape | {key: round(at, 3) for key, at in told.items() if at is not None}, **fields,
         )  # fmt: skip
+    nodes = shape["nodes"]
     return f"{label}: {count} workers in {nodes} nodes: first {found[0].ran_s:.2f} s, all {found[-1].ran_s:.2f} s"
 
 
@@ -177,13 +183,8 @@ def _to_zero(log: Log, session: Session, label: str) -> None:
     began = time.perf_counter()
     session.scale(0)
     seconds = time.perf_counter() - began
-    held = lifecycle.machines(log.sessions.outputs, lifecycle.cluster_of(session.engine), seconds)
+    held = lifecycle.machines(log.sessions, lifecycle.cluster_of(session.engine), seconds)
     log.add(session.engine, label, "teardown_s", seconds, billed=held, parameters={"head": "stays"})
-
-
-def _pid(one: Loaded) -> int:
-    part = one.worker.split(":")
-    return int(part[1]) if len(part) == 3 else 0
 
 
 def _table(log: Log) -> Table:

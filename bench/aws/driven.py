@@ -20,6 +20,7 @@ import click
 from bench.aws import vm_cluster
 from bench.aws.mailbox import EXIT, LOG, RESULTS, Mailbox
 from bench.aws.vm_cluster import PATIENT
+from plan.faults import reported
 from plan.outputs import Outputs
 
 EVERY_S = 2.0
@@ -100,4 +101,5 @@ def cli(bucket: str, prefix: str, region: str, every_s: float, command: tuple[st
 
 
 if __name__ == "__main__":
-    cli()
+    with reported():
+        cli()

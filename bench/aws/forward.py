@@ -1,8 +1,6 @@
 """A port of a host in the stack's network, on this machine: Session Manager's port forwarding, no way in opened."""
 
-import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -11,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from bench.leash import Leashed
 from bench.sessions.session import SessionError
 
 # To the host's own private address, since engines don't listen on its loopback.
@@ -49,14 +48,7 @@ class PortForward:
             _DOCUMENT,
         ]
         command += ["--parameters", f"host={host},portNumber={port},localPortNumber={self.port}"]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
-            # Its own session: Ctrl-C in a terminal reaches only the driver, which ends it in order.
-            start_new_session=True,
-        )
+        self._process = Leashed(command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said)
 
     def speaks_tls(self, secret: Path, until: float) -> bool:
         """Whether the far end answers in TLS with the stack's certificate before `until`, on the monotonic clock: the
@@ -80,11 +72,5 @@ class PortForward:
 
     def end(self) -> None:
         """End it with its plugin."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.end()
         self._said.close()

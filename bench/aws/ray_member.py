@@ -1,16 +1,17 @@
 """This host as a member of a Ray cluster, without slots: a driver needs a raylet beside it."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
 
+from bench.leash import Leashed
 from bench.sessions.session import SessionError
 
 _READY_S = 60.0
+_END_S = 20.0
 # The ports of runtimes/cluster/boot-ray-worker.sh: the network lets these through and no others.
 _PORTS = {
     "node-manager-port": 8076,
@@ -29,13 +30,11 @@ class RayMember:
         self._head = head
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--address={head}:{port}"]
         command += ["--num-cpus=0", "--disable-usage-stats", *(f"--{name}={value}" for name, value in _PORTS.items())]
-        self._process = subprocess.Popen(
+        self._process = Leashed(
             command,
             env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token_at},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            # Its own session: Ctrl-C in a terminal reaches only the driver, which ends it in order.
-            start_new_session=True,
         )
         try:
             self._wait()
@@ -49,12 +48,7 @@ class RayMember:
 
     def end(self) -> None:
         """End it with all of its processes."""
-        self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=20)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.end(_END_S)
 
     def _wait(self) -> None:
         until = time.monotonic() + _READY_S

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from bench.aws.forward import PortForward, must_have_tools
 from bench.aws.ray_member import RayMember
 from bench.sessions.session import Fleet, SessionError
+from plan import redaction
 from plan.outputs import ClusterOutputs, Outputs
 
 UP_DEADLINE_S = 780.0
@@ -177,6 +178,7 @@ def fetch_secret(outputs: Outputs, name: str, folder: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for entry, text in json.loads(answer["SecretString"]).items():
         path = folder / (entry if entry == "token" else f"{entry}.pem")
+        redaction.keep(None if entry in ("ca", "cert") else text)
         path.touch(mode=0o600)
         path.write_text(text)
     return folder

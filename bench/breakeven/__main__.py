@@ -23,6 +23,7 @@ from plan.estimate.parameters import read as parameters
 from plan.estimate.phases import Work
 from plan.estimate.workloads import intended, words
 from plan.estimate.workloads import work as work_of
+from plan.faults import reported
 from plan.narrow import echo
 from plan.quantity_option import GIGABYTES
 from plan.settings import Settings, SettingsError, load
@@ -159,4 +160,5 @@ def _save(options: list[Option], out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

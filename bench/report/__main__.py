@@ -7,6 +7,7 @@ import click
 from bench.report.data import report
 from bench.report.render import render
 from bench.stored import load, told
+from plan.faults import reported
 from plan.stack_option import StackName
 
 
@@ -31,4 +32,5 @@ def main(results: Path, out: Path, stack: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

@@ -18,7 +18,8 @@ import click
 from bench.aws.ray_member import RayMember
 from bench.sessions.kubernetes_pods import PodTimes, pod_times, quantiles_s
 from bench.sessions.kubernetes_scale import API_VERSIONS, Readiness, changes, readiness
-from bench.sessions.session import Args, Done, Fleet, Ready, Session, SessionError
+from bench.sessions.session import Args, Cancelled, Done, Fleet, Ready, ScalingCancelled, Session, SessionError, never
+from plan.faults import reported
 from plan.outputs import ClusterOutputs, Outputs
 from plan.stack_option import StackName
 
@@ -86,7 +87,11 @@ class PodCluster:
             self._named(change.kind, change.name, API_VERSIONS[self.engine]).patch(change.patch, type="json")
 
     def scale(
-        self, workers: int, joined: Callable[[], int] | None = None, deadline_s: float = UP_DEADLINE_S
+        self,
+        workers: int,
+        joined: Callable[[], int] | None = None,
+        deadline_s: float = UP_DEADLINE_S,
+        cancelled: Cancelled = never,
     ) -> Readiness:
         """Bring it to `workers`, and wait until that many pods are ready and, if `joined` is given, counted.
 
@@ -100,6 +105,8 @@ class PodCluster:
             found = readiness(self.engine, self.object(), self.pods(), counted, workers)
             if found.complete:
                 return found
+            if cancelled():
+                raise ScalingCancelled(f"{self.engine} cluster {self.name!r}: on its way to {workers} workers")
             if time.monotonic() > deadline:
                 raise SessionError(
                     f"{self.engine} cluster {self.name!r} in {self.namespace!r}: found {found.why} after "
@@ -124,6 +131,17 @@ class PodCluster:
 
         of_kind = new_class(kind, version, asyncio=False)
         return of_kind({"metadata": {"name": name, "namespace": self.namespace}}, api=self.api)
+
+
+class PodsLeft(SessionError):
+    """A session did not open and its pods could not be asked for zero either; `end` tries to bring them there."""
+
+    def __init__(self, pods: PodCluster, why: str):
+        super().__init__(why)
+        self._pods = pods
+
+    def end(self) -> None:
+        self._pods.scale(0)
 
 
 class KubernetesSession:
@@ -152,9 +170,13 @@ class KubernetesSession:
         self._least = declared.nodes if declared.autoscale is None else declared.autoscale.min_workers
         try:
             self._inner = connect(self._ready)
-        except BaseException:
-            pods.ask(0)
-            leave()
+        except BaseException as error:
+            try:
+                pods.ask(0)
+            except Exception as refused:
+                raise PodsLeft(pods, f"{pods.name}: {error}; asking for zero pods: {refused}") from error
+            finally:
+                leave()
             raise
 
     def _ready(self, fleet: Callable[[], Fleet]) -> None:
@@ -172,7 +194,7 @@ class KubernetesSession:
     def recycle(self) -> None:
         self._inner.recycle()
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         if slots not in (None, 1):
             raise SessionError(f"{self.engine}: wanted {slots} slots of a node, a pod is one worker")
         if not 0 <= nodes <= self._declared.nodes:
@@ -186,7 +208,7 @@ class KubernetesSession:
                 joined.setdefault(host, time.time())
             return found.workers
 
-        self.pods.scale(nodes, count)
+        self.pods.scale(nodes, count, cancelled=cancelled)
         self.spent_s = {"pods": time.monotonic() - began}
         self.times = self.pods.times(joined)
 
@@ -194,14 +216,16 @@ class KubernetesSession:
         self._inner.cancel()
 
     def close(self) -> None:
-        """Ask for zero before the engine is left, so that one that hangs keeps no pod; then wait. Raises SessionError
-        where pods stay."""
-        self.pods.ask(0)
+        """Ask for zero before the engine is left, so that one that hangs keeps no pod; then wait. May be called again.
+        Raises SessionError where pods stay."""
         try:
-            self._inner.close()
+            self.pods.ask(0)
         finally:
-            self._leave()
-            self.pods.scale(0)
+            try:
+                self._inner.close()
+            finally:
+                self._leave()
+                self.pods.scale(0)
 
 
 Connect = Callable[[str, str | None, Ready], Session]
@@ -273,4 +297,5 @@ def pods_command(stack: str, cluster: str) -> None:
 
 
 if __name__ == "__main__":
-    cli()
+    with reported():
+        cli()

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError, linger
+from bench.sessions.session import Args, Cancelled, Done, Fleet, OutOfMemory, Ready, Scaler, SessionError, linger, never
 from tasks.trace import Trace, packed
 
 _TIMEOUT_S = 60
@@ -130,10 +130,10 @@ class DaskSession:
     def recycle(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         if self._scaler is None:
             raise SessionError(f"dask at {self._address} is not of this stack: its nodes are yours to scale")
-        self._scaler(nodes, slots)
+        self._scaler(nodes, slots, cancelled)
 
     def cancel(self) -> None:
         self.client.restart(timeout=_TIMEOUT_S)

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from bench.sessions.session import Args, Done, Fleet, SessionError
+from bench.sessions.session import Args, Cancelled, Done, Fleet, SessionError, never
 from plan.outputs import FunctionsOutputs
 from tasks.objects import Access, s3_client
 from tasks.trace import traced
@@ -116,7 +116,7 @@ class LithopsSession:
         client.update_function_configuration(FunctionName=name, Environment={"Variables": fresh})
         client.get_waiter("function_updated_v2").wait(FunctionName=name)
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         """On one machine the pool has a size, which is set for what is called next; nothing starts before."""
         if self.platform != "local":
             raise SessionError("lithops has no nodes to scale: functions start by themselves")

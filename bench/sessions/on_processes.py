@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, SessionError, WorkerLost
+from bench.sessions.session import Args, Cancelled, Done, Fleet, SessionError, WorkerLost, never
 from tasks.trace import traced
 
 
@@ -67,7 +67,7 @@ class ProcessSession:
     def recycle(self) -> None:
         self.close()
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         raise SessionError("a process has no nodes to scale")
 
     def cancel(self) -> None:

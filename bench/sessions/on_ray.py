@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.sessions.session import Args, Done, Fleet, Ready, Scaler, SessionError, linger
+from bench.sessions.session import Args, Cancelled, Done, Fleet, Ready, Scaler, SessionError, linger, never
 from tasks.trace import Trace, called
 
 # A wait looks at each task it is given. Ray starts them in about their order, so the first are the next to end.
@@ -57,7 +57,8 @@ class RaySession:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise SessionError(f"ray at {self._address} does not answer: {error}") from error
         DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        # Its errors are raised as well: logged too, each is hundreds of lines of traceback.
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
     def fleet(self) -> Fleet:
         import ray
@@ -89,10 +90,10 @@ class RaySession:
         self.close()
         self._connect()
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         if self._scaler is None:
             raise SessionError(f"ray at {self._address} is not of this stack: its nodes are yours to scale")
-        self._scaler(nodes, slots)
+        self._scaler(nodes, slots, cancelled)
 
     def cancel(self) -> None:
         self.recycle()

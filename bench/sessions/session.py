@@ -8,14 +8,29 @@ from typing import Any, Protocol
 from tasks.trace import Trace
 
 Args = tuple[Any, ...]
-Scaler = Callable[[int, int | None], None]
-"""Brings a stack's cluster to so many nodes of so many slots (None: as declared)."""
+Cancelled = Callable[[], bool]
+"""Whether what is going on is no longer wanted; asked every second or oftener by what waits."""
 Ready = Callable[[Callable[[], "Fleet"]], None]
 """Given how an engine counts its workers: returns when they are all there, or raises SessionError."""
 
 
+def never() -> bool:
+    """Not cancelled."""
+    return False
+
+
+class Scaler(Protocol):
+    """Brings a stack's cluster to so many nodes of so many slots (None: as declared). Raises ScalingCancelled."""
+
+    def __call__(self, nodes: int, slots: int | None, cancelled: Cancelled = never) -> None: ...
+
+
 class SessionError(RuntimeError):
     """An engine cannot be used; the message names engine and address and says what to do."""
+
+
+class ScalingCancelled(SessionError):
+    """A cluster was on its way to another size when that was no longer wanted; nothing goes on moving it."""
 
 
 class WorkerLost(RuntimeError):
@@ -62,9 +77,9 @@ class Session(Protocol):
     def recycle(self) -> None:
         """Leave no worker process that ran anything, so that the next run is cold."""
 
-    def scale(self, nodes: int, slots: int | None = None) -> None:
+    def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         """Bring the cluster to `nodes` worker nodes, of `slots` slots each where the platform can choose; returns when
-        the platform has them. Raises SessionError where it cannot."""
+        the platform has them. Raises SessionError where it cannot, and ScalingCancelled."""
 
     def cancel(self) -> None:
         """Stop what runs for this session, after a failure, a deadline or Ctrl-C."""

@@ -9,6 +9,7 @@ little, since it is started for each job.
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -34,10 +35,19 @@ def _answer(runtime: socket.socket, arguments: list[str]) -> int:
     text = json.dumps(request).encode()
     socket.send_fds(runtime, [struct.pack("!i", len(text))], [0, 1, 2])
     runtime.sendall(text)
-    answer = runtime.recv(4)
+    answer = _awaited(runtime)
     if len(answer) < 4:
         sys.exit("the functions' runtime ended during the job; its log is in the stack's logs/functions.log")
     return int(struct.unpack("!i", answer)[0])
+
+
+def _awaited(runtime: socket.socket) -> bytes:
+    """The answer; or the end of this process where its caller has gone, at which the runtime ends the job."""
+    caller = os.getppid()
+    while not select.select([runtime], [], [], 1.0)[0]:
+        if os.getppid() != caller:
+            sys.exit(1)
+    return runtime.recv(4)
 
 
 def _end(code: int) -> None:

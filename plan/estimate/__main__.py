@@ -1,7 +1,6 @@
 """`python -m plan.estimate --stack bench-128 --workload ingest --gb 50`: time and cost before anything is deployed."""
 
 import json
-import sys
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from plan.estimate import Estimate, Terms
 from plan.estimate.parameters import ParameterMissing, read
 from plan.estimate.workloads import WORKLOADS, intended, words
 from plan.estimate.workloads import work as work_of
+from plan.faults import reported
 from plan.narrow import echo
 from plan.quantity_option import GIGABYTES, Quantity
 from plan.settings import SettingsError, load
@@ -105,4 +105,5 @@ def _shown(one: Estimate) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with reported():
+        main()

@@ -14,6 +14,7 @@ from catalog.instances import instance
 from plan.estimate import queueing
 from plan.estimate.parameters import PARAMETERS_CSV, Draws, Parameters, read
 from plan.estimate.phases import MB_PER_GB, WORKERS, Work, run, sort_s, workers_start_s
+from plan.faults import reported
 from plan.sizing import LAMBDA_MIB_PER_VCPU, Size
 
 BACKTEST_CSV = PARAMETERS_CSV.parent / "published" / "costs_backtest.csv"
@@ -194,4 +195,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reported():
+        main()

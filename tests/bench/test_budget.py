@@ -179,6 +179,7 @@ def run_of(settings: Settings, tmp_path: Path, held: Guard, read: Any) -> Run:
     sessions: Any = SimpleNamespace(
         outputs=out, access=Access(), of=lambda engine: [Slow()], declared=lambda name: None, drop=dropped.append,
         platform=lambda engine: "ec2", cluster=lambda name: None, sharing=lambda name: 1, opened_s={}, dropped=dropped,
+        openings=lambda engine: (1,),
     )  # fmt: skip
     job = Ingest(Access(), Dataset("s3://data/a", (), ("x",), Query(), Answer()), None, 4096)
     return Run(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.engines import BASELINES, EngineError, Sessions, Unequal, check_equal, check_seen, labels
+from bench.engines import BASELINES, EngineError, Sessions, labels
+from bench.parity import Unequal, check_equal, check_seen
 from bench.samples import Sample
 from bench.sessions.session import Fleet, SessionError
 from plan.outputs import ClusterOutputs, Outputs
