@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bench.sessions.kubernetes import KubernetesSession, PodCluster
-from bench.sessions.session import Fleet, Ready, SessionError
+from bench.sessions.session import Fleet, Ready, SessionError, never
 from plan.outputs import ClusterOutputs
 from plan.settings import Autoscale
 
@@ -183,7 +183,7 @@ def test_workers_that_do_not_all_come_are_given_up_and_sent_away(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.most = 2
-    monkeypatch.setattr(PodCluster.scale, "__defaults__", (None, 2.0))
+    monkeypatch.setattr(PodCluster.scale, "__defaults__", (None, 2.0, never))
     with pytest.raises(SessionError, match=r"found 2 .* after 2 s, wanted 3 workers"):
         opened(cluster)
     assert cluster.wanted() == 0
