@@ -85,6 +85,8 @@ def data_options(command: F) -> F:
         encoding: str,
         **options: Any,
     ) -> Any:
+        if options.get("gb") is not None and not options["estimate"]:
+            raise click.UsageError("found --gb without --estimate: a run reads all of --data; generate.py makes a size")
         with around.told():
             query = around.query(column, above, decimals)
             try:

@@ -236,7 +236,7 @@ def test_pods_that_do_not_go_are_loud_tried_again_rows_and_the_exit(
     faults["ray close"] = refuse
     noted: list[tuple[str, str | None]] = []
     out = Outputs(stack="k8s-50", program="bench", region="r", worker_memory_mib=4096, worker_vcpu=1)
-    sessions = Sessions(out, Access(), {})
+    sessions = Sessions(out, Access(), {}).__enter__()
     sessions.on_down = lambda name, seconds, why: noted.append((name, why))
     sessions.of("ray")
     if left:
@@ -258,7 +258,7 @@ def test_one_cluster_that_does_not_go_spares_no_other(faults: Faults, monkeypatc
 
     faults |= {"ray close": interrupted, "dask close": lambda: gone.append("dask")}
     out = Outputs(stack="k8s-50", program="bench", region="r", worker_memory_mib=4096, worker_vcpu=1)
-    sessions = Sessions(out, Access(), {})
+    sessions = Sessions(out, Access(), {}).__enter__()
     sessions._session("ray")
     sessions._session("dask")
     with pytest.raises(KeyboardInterrupt):
