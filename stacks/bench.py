@@ -20,7 +20,7 @@ from infra.aws.ray_vms import RayVms
 from plan.person import Person
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, Size, sizes
-from stacks.judged import judge, judge_stack, tags
+from stacks.judged import judge, judge_stack, same_region, still_ahead, tags
 from stacks.place import Place, autoscale_outputs
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     assert settings.ttl_h is not None  # plan.rules refuses a bench stack without one
     stack, region, size = settings.stack, person.region, sizes(settings)
     base = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.base}")
-    provider = aws.Provider("aws", region=region)
+    # What it reads comes before all it declares: in another region than base's, nothing is made.
+    provider = aws.Provider("aws", region=base.require_output("region").apply(same_region(settings, person)))
     here = pulumi.ResourceOptions(providers=[provider])
 
     fixed = tags(settings, person)
     expiry = Expiry(stack, ExpiryArgs(stack, settings.ttl_h, person.expires_at, fixed), opts=here)
-    carried: dict[str, pulumi.Input[str]] = {**fixed, "breakeven:expires-at": expiry.at}
+    at = expiry.at.apply(still_ahead(stack))
+    carried: dict[str, pulumi.Input[str]] = {**fixed, "breakeven:expires-at": at}
     declared = watch(carried, judged)
 
     network = Network(stack, NetworkArgs(region, parties(settings), host_types(settings)), opts=here)
@@ -63,7 +65,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     place = Place(site, network, images, here)
     on_hosts = [name for name, cluster in settings.clusters.items() if cluster.platform == "ec2"]
     clusters = {name: _cluster(settings, name, size[name], place) for name in on_hosts}
-    pods = _pods(settings, person, size, place, expiry.at)
+    pods = _pods(settings, person, size, place, at)
     functions = _functions(settings, size[FUNCTIONS], place) if settings.functions else None
     cache = _cache(settings, place)
     driver = _driver(settings, place, [*clusters.values(), *([cache] if cache else [])])
@@ -71,7 +73,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     groups = {f"{name}-{part}": group for name, made in clusters.items() for part, group in _groups(made).items()}
     hosts = {"cache": cache, "driver": driver}
     instances = {name: host.instance_id for name, host in hosts.items() if host is not None}
-    EndAtExpiry(f"{stack}-end", EndAtExpiryArgs(stack, region, expiry.at, groups, instances), opts=here)
+    EndAtExpiry(f"{stack}-end", EndAtExpiryArgs(stack, region, at, groups, instances), opts=here)
     judge_stack(declared, settings)
 
     return {
@@ -92,7 +94,7 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         "functions": _functions_outputs(settings, size[FUNCTIONS], functions) if functions else None,
         "cache": {"host": cache.host, "port": cache.port, "tls": True, "secretAt": cache.secret_at} if cache else None,
         "driverInstance": driver.instance_id if driver else None,
-        "expiresAt": expiry.at,
+        "expiresAt": at,
     }
 
 

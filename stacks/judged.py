@@ -1,6 +1,9 @@
 """What both AWS programs do before their first resource: judge the settings, then tag and judge every resource."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import pulumi
 
 from infra.aws.guard import Judge
 from plan import rules
@@ -28,3 +31,31 @@ def judge_stack(resources: Sequence[Resource], settings: Settings) -> None:
 def tags(settings: Settings, person: Person) -> dict[str, str]:
     """Whose it is and what it belongs to; a bench stack adds when it ends."""
     return {STACK: settings.stack, OWNER: person.owner}
+
+
+def same_region(settings: Settings, person: Person) -> Callable[[str], str]:
+    """Passes base's region on where it is the person's: buckets and images of another are dear or out of reach."""
+
+    def judged(of_base: str) -> str:
+        if of_base == person.region:
+            return of_base
+        raise pulumi.RunError(
+            f"stack {settings.stack!r}: found region {person.region!r}, wanted {of_base!r}, where its base stack "
+            f"{settings.base!r} keeps data and images; set BREAKEVEN_REGION={of_base}, or bring up a base stack there"
+        )
+
+    return judged
+
+
+def still_ahead(stack: str) -> Callable[[str], str]:
+    """Passes an expiry on that is yet to come: after it, schedules have ended what an `up` would seem to bring."""
+
+    def judged(at: str) -> str:
+        if datetime.fromisoformat(at) > datetime.now(UTC):
+            return at
+        raise pulumi.RunError(
+            f"stack {stack!r} expired at {at}, and its hosts and groups have been ended; to go on with it, set "
+            "BREAKEVEN_EXPIRES_AT to an instant to come and run `pulumi up --refresh`, else `pulumi destroy` it"
+        )
+
+    return judged

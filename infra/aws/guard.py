@@ -41,7 +41,10 @@ def _then_judged(
     judge: Judge, seen: Callable[[Mapping[str, Any]], Resource], props: Mapping[str, Any], key: str
 ) -> Callable[[Any], Any]:
     def judged(value: Any) -> Any:
-        judge(seen({**props, key: value}))
+        try:
+            judge(seen({**props, key: value}))
+        except ValueError as refusal:  # the engine prints a RunError's text alone, and of any other its traceback
+            raise pulumi.RunError(str(refusal)) from None
         return value
 
     return judged

@@ -22,6 +22,7 @@ PLUGINS = ("aws", "docker-build")
 # What the programs read of a base stack, for previews that need no base to be up.
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 BASE_OUTPUTS = {
+    "region": "us-east-1",
     "dataBucket": "data",
     "workingBucket": "working",
     "resultsBucket": "results",

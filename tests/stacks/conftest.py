@@ -18,6 +18,7 @@ DIGEST = "sha256:" + "0" * 64
 ROLE = "arn:aws:iam::123456789012:role/tester"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 BASE = {
+    "region": "us-east-1",
     "dataBucket": "data",
     "workingBucket": "working",
     "resultsBucket": "results",

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from plan.person import Person
 from plan.rules import RulesError
 from plan.rules.tags import EXPIRY, OWNER, STACK, TAGGABLE
 from plan.settings import CONFIG_KEY, load, parse
+from tests.stacks.conftest import PERSON, Ran
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,3 +136,23 @@ def test_a_refused_setting_stops_the_program_before_its_first_resource(run: Call
     document["clusters"]["ray"]["instanceType"] = "c6i.2xlarge"
     with pytest.raises(RulesError, match=r"memory-per-slot"):
         run(parse(document, "bench-32"))
+
+
+def registered(caught: pytest.ExceptionInfo[pulumi.RunError]) -> str:
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_region_than_bases_is_refused(run: Callable[..., Ran]) -> None:
+    with pytest.raises(pulumi.RunError, match="found region 'eu-west-1', wanted 'us-east-1'") as refused:
+        run(load("bench-32", ROOT), replace(PERSON, region="eu-west-1"))
+    assert "BREAKEVEN_REGION=us-east-1" in registered(refused)
+
+
+def test_up_after_the_expiry_is_refused_with_what_to_do(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.aws.expiry.expires_after", lambda _: "2026-01-01T00:00:00Z")
+    with pytest.raises(pulumi.RunError, match="'bench-32' expired at 2026-01-01T00:00:00Z") as refused:
+        run(load("bench-32", ROOT))
+    assert "BREAKEVEN_EXPIRES_AT" in registered(refused)
