@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,8 +25,21 @@ class StackError(RuntimeError):
     """A stack cannot be used; the message names it and says what to do."""
 
 
-def outputs(stack: str, root: Path = ROOT) -> Outputs:
-    """What `stack` exports. Raises SettingsError for an unknown stack, StackError where it is not up."""
+def outputs(stack: str, root: Path = ROOT, now: datetime | None = None) -> Outputs:
+    """What `stack` exports. Raises SettingsError for an unknown stack, StackError where it is not up, or where its time
+    is over at `now` (UTC; the clock's)."""
+    found = _exported(stack, root)
+    ended = found.expires_at
+    if ended is not None and datetime.fromisoformat(ended) <= (now or datetime.now(UTC)):
+        raise StackError(
+            f"stack {stack!r} ended at {ended}, its expiry: its groups are at zero and its hosts are gone. To end the "
+            f"rest: `pulumi destroy -s {stack}`. To give it more time: set BREAKEVEN_EXPIRES_AT to an instant to come, "
+            f"and `pulumi up --refresh -s {stack}`"
+        )
+    return found
+
+
+def _exported(stack: str, root: Path) -> Outputs:
     wanted = settings.load(stack, root)
     if (given := os.environ.get("BREAKEVEN_OUTPUTS")) is not None:  # a driver's Job brings them, and has no deployer
         return _parse(Path(given).read_text(), stack, given)

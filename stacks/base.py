@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.destroy_guard import DestroyGuard, DestroyGuardArgs
 from infra.aws.guard import watch
 from infra.aws.images import Images, ImagesArgs
 from infra.aws.janitor import Janitor, JanitorArgs
@@ -26,7 +27,8 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     name = f"breakeven-{settings.stack}"
     storage = Storage(name, StorageArgs(), opts=here)
     images = Images(name, ImagesArgs({image: RUNTIMES / image for image in IMAGES}), opts=here)
-    Janitor(f"{name}-janitor", JanitorArgs(region), opts=here)
+    janitor = Janitor(f"{name}-janitor", JanitorArgs(region), opts=here)
+    DestroyGuard(f"{name}-guard", DestroyGuardArgs(settings.stack, [storage, images, janitor]), opts=here)
     judge_stack(declared, settings)
     return {
         "stack": settings.stack,

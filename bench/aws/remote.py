@@ -50,6 +50,7 @@ def run(
     Rows are appended below `results` as they come. Ctrl-C stops the remote run and waits until it has said that it
     ended; the groups are at zero when this returns or raises. Raises SessionError where the command cannot run.
     """
+    _must_be_there(outputs)
     ssm = ssm or boto3.client("ssm", region_name=outputs.region)
     s3, bucket = boto3.client("s3", region_name=outputs.region), str(outputs.working_bucket)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
@@ -136,6 +137,19 @@ def script(
             f'{shlex.join(docker)} --volume "$folder:/work" {shlex.join(image)}',
         ]
     )
+
+
+def _must_be_there(outputs: Outputs) -> None:
+    """Raises SessionError where the driver host was terminated, which no waiting for its agent would show."""
+    filters = [{"Name": "instance-id", "Values": [str(outputs.driver_instance)]}]
+    answer = boto3.client("ec2", region_name=outputs.region).describe_instances(Filters=filters)
+    states = [one["State"]["Name"] for reservation in answer["Reservations"] for one in reservation["Instances"]]
+    if states not in (["pending"], ["running"]):
+        found = states[0] if states else "no such instance"
+        raise SessionError(
+            f"driver host {outputs.driver_instance}: found {found}, wanted one that runs; an expiry that has fired "
+            f"terminates it. `pulumi up --refresh -s {outputs.stack}` brings a stack back whose time was extended"
+        )
 
 
 def _send(ssm: Any, instance: str, text: str) -> str:

@@ -142,6 +142,12 @@ class VmCluster:
             self._forward = None
 
     def _ask(self, group: str, nodes: int) -> None:
+        if nodes > (most := _described(self._scaling, group)["MaxSize"]):
+            stack = self._outputs.stack
+            raise SessionError(
+                f"{group}: found a maximum of {most} nodes, wanted {nodes}; an expiry that has fired leaves 0. "
+                f"`pulumi up --refresh -s {stack}` brings a stack back whose time was extended"
+            )
         self._scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=nodes, HonorCooldown=False)
 
     def _desired(self, group: str) -> int:

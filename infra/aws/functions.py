@@ -65,7 +65,7 @@ class LithopsFunctions(pulumi.ComponentResource):
     Why so: an executor made from the outputs creates, updates and publishes nothing, so that what is measured is what
     was declared and checked. Not retried by Lambda: a second try would hide a failure and bill it twice. Costs nothing
     until called; then 0.0000166667 USD per GB-second and 0.20 USD per million calls. In a VPC it reaches S3 by the
-    gateway endpoint and the cache, and nothing else; its interfaces take AWS up to 20 minutes to delete.
+    gateway endpoint and the cache, and nothing else; its interfaces take AWS 20 to 45 minutes to delete.
     Outputs: `name`, `runtime`, `role_arn`.
     """
 

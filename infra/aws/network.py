@@ -38,6 +38,9 @@ TALKS: tuple[Talk, ...] = (
     Talk("functions", "cache", 6379, 6379, "its child processes, as functions"),
 )
 
+INTERFACES_GO_WITHIN = "50m"
+"""After a function is deleted Lambda takes 20 to 45 minutes to let go of interfaces, which hold subnets and groups."""
+
 ADDRESSES = "10.42.0.0/16"  # not a default VPC's range, so that a peering with one stays possible
 
 
@@ -86,6 +89,8 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:Network", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        # Both hold interfaces of others: of functions in the VPC, and of hosts and nodes that are just ending.
+        held = pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(delete=INTERFACES_GO_WITHIN))
         vpc = aws.ec2.Vpc(
             name,
             cidr_block=ADDRESSES,
@@ -114,7 +119,7 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zones[number],
                 map_public_ip_on_launch=True,
                 tags={"Name": f"{name}-{number}"},
-                opts=child,
+                opts=held,
             )
             aws.ec2.RouteTableAssociation(f"{name}-{number}", subnet_id=subnet.id, route_table_id=routes.id, opts=child)
             self.subnet_ids.append(subnet.id)
@@ -128,13 +133,23 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         self.vpc_id = vpc.id
-        self.group_ids = {party: self._group(f"{name}-{party}", vpc.id, child) for party in args.parties}
+        self.group_ids = {party: self._group(f"{name}-{party}", vpc.id, child, held) for party in args.parties}
         for talk in talks_among(args.parties):
             self._allow(name, talk, child)
         self.register_outputs({"vpcId": self.vpc_id, "subnetIds": self.subnet_ids, "groupIds": dict(self.group_ids)})
 
-    def _group(self, name: str, vpc_id: pulumi.Output[str], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
-        group = aws.ec2.SecurityGroup(name, vpc_id=vpc_id, description=name, tags={"Name": name}, opts=child)
+    def _group(
+        self, name: str, vpc_id: pulumi.Output[str], child: pulumi.ResourceOptions, held: pulumi.ResourceOptions
+    ) -> pulumi.Output[str]:
+        group = aws.ec2.SecurityGroup(
+            name,
+            vpc_id=vpc_id,
+            description=name,
+            # A rule that a broken-off deploy made and does not know would keep the group, and those it names.
+            revoke_rules_on_delete=True,
+            tags={"Name": name},
+            opts=held,
+        )
         # Images, secrets and Session Manager are AWS's own HTTPS services.
         aws.vpc.SecurityGroupEgressRule(
             f"{name}-to-https",

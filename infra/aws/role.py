@@ -18,5 +18,7 @@ def bounded_role(name: str, assume_role_policy: str, opts: pulumi.ResourceOption
         path=ROLE_PATH,
         permissions_boundary=caller.account_id.apply(lambda account: f"arn:aws:iam::{account}:policy/{BOUNDARY}"),
         assume_role_policy=assume_role_policy,
+        # A policy that a broken-off deploy attached and does not know would keep the role.
+        force_detach_policies=True,
         opts=opts,
     )

@@ -30,10 +30,11 @@ def tls_only(bucket_arn: str) -> str:
 class Storage(pulumi.ComponentResource):
     """Three private, encrypted, TLS-only buckets.
 
-    Why so: *data* is generated and can be generated again, so `destroy` empties it; *working* holds what Lithops and
-    hybrid runs pass between processes and expires by a lifecycle rule; *results* holds rows, which nothing can bring
-    back, so it is versioned, protected, and kept even when the stack goes. Costs 0.023 USD per GB and month; 50 GB of
-    data are 1.15 USD a month. Outputs: `data`, `working`, `results` (bucket names).
+    Why so: *data* took hours to generate or upload, so it is protected, and `destroy` deletes it only when it has been
+    emptied by hand; *working* holds what Lithops and hybrid runs pass between processes and expires by a lifecycle
+    rule, so `destroy` empties it; *results* holds rows, which nothing can bring back, so it is versioned, protected,
+    and kept even when the stack goes. Costs 0.023 USD per GB and month; 50 GB of data are 1.15 USD a month. Outputs:
+    `data`, `working`, `results` (bucket names).
     """
 
     data: pulumi.Output[str]
@@ -42,14 +43,15 @@ class Storage(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("breakeven:aws:Storage", name, {}, opts)
-        self.data = self._bucket(f"{name}-data", expire_days=None)
+        self.data = self._bucket(f"{name}-data", expire_days=None, protect=True)
         self.working = self._bucket(f"{name}-working", expire_days=args.working_days)
         self.results = self._kept(f"{name}-results")
         self.register_outputs({"data": self.data, "working": self.working, "results": self.results})
 
-    def _bucket(self, name: str, expire_days: int | None) -> pulumi.Output[str]:
+    def _bucket(self, name: str, expire_days: int | None, *, protect: bool = False) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(name, force_destroy=True, opts=child)
+        kept = pulumi.ResourceOptions(parent=self, protect=protect)
+        bucket = aws.s3.Bucket(name, force_destroy=not protect, opts=kept)
         self._close(name, bucket, child)
         expire = aws.s3.BucketLifecycleConfigurationRuleExpirationArgs
         rule = aws.s3.BucketLifecycleConfigurationRuleArgs(

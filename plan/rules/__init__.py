@@ -14,7 +14,7 @@ from plan.rules.compute import function_size, group_bounded, image_by_digest, in
 from plan.rules.identity import bounded_role, least_privilege
 from plan.rules.network import open_load_balancer, public_ingress
 from plan.rules.pods import pod_image_by_digest, pod_parity, pod_unprivileged, version_pinned
-from plan.rules.storage import private_buckets, results_protected
+from plan.rules.storage import lasting_protected, private_buckets
 from plan.rules.tags import launch_tags, owned
 from plan.rules.violation import Violation
 from plan.rules.wire import UNKNOWN, Resource, plain
@@ -77,7 +77,7 @@ RESOURCE_RULES: tuple[Callable[[Resource, Settings], Iterator[Violation]], ...] 
 
 STACK_RULES: tuple[Callable[[Sequence[Resource], Settings], Iterator[Violation]], ...] = (
     private_buckets,
-    results_protected,
+    lasting_protected,
     owned,
 )
 

@@ -1,4 +1,4 @@
-"""Buckets are private, encrypted and spoken to over TLS; results cannot be destroyed by accident."""
+"""Buckets are private, encrypted and spoken to over TLS; results and data cannot be destroyed by accident."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from plan.rules.wire import UNKNOWN, Resource, at, items
 from plan.settings import Settings
 
 BUCKETS = ("aws:s3/bucket:Bucket", "aws:s3/bucketV2:BucketV2")
+LASTING = ("results", "data")
 _BLOCK = ("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",)
 _ENCRYPTION = (
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
@@ -43,21 +44,25 @@ def private_buckets(resources: Sequence[Resource], settings: Settings) -> Iterat
             yield _refused(bucket, "no such policy", wanted, "declare a BucketPolicy")
 
 
-def results_protected(resources: Sequence[Resource], settings: Settings) -> Iterator[Violation]:
-    """`base` has a results bucket, and what bears `results` in its name is protected: rows cannot be made again."""
+def lasting_protected(resources: Sequence[Resource], settings: Settings) -> Iterator[Violation]:
+    """`base` has a bucket for results and one for data, by their names, both protected and never emptied by `destroy`:
+    rows cannot be made again, and data take hours."""
     if settings.program != "base":
         return
-    results = [resource for resource in resources if resource.type in BUCKETS and "results" in resource.name]
-    if not results:
-        found, wanted = "no bucket with `results` in its name", "one for rows, protected"
-        yield Violation("results-protected", f"stack {settings.stack!r}", found, wanted, "declare it with protect=True")
-    for bucket in results:
-        if not bucket.protect:
-            fix = "give it ResourceOptions(protect=True)"
-            yield Violation("results-protected", str(bucket), "no protection", "protect: true", fix)
-        if at(bucket.props, "forceDestroy") not in (None, False):
-            fix = "remove forceDestroy"
-            yield Violation("results-protected", str(bucket), "forceDestroy", "a bucket that keeps its objects", fix)
+    for what in LASTING:
+        kept = [resource for resource in resources if resource.type in BUCKETS and what in resource.name]
+        if not kept:
+            found, wanted = f"no bucket with `{what}` in its name", f"one for {what}, protected"
+            yield Violation("lasting-protected", f"stack {settings.stack!r}", found, wanted, "declare it, protect=True")
+        for bucket in kept:
+            if not bucket.protect:
+                fix = "give it ResourceOptions(protect=True)"
+                yield Violation("lasting-protected", str(bucket), "no protection", "protect: true", fix)
+            if at(bucket.props, "forceDestroy") not in (None, False):
+                fix = "remove forceDestroy"
+                yield Violation(
+                    "lasting-protected", str(bucket), "forceDestroy", "a bucket that keeps its objects", fix
+                )
 
 
 def _belongs(resource: Resource, bucket: Resource) -> bool:

@@ -1,6 +1,7 @@
 """A stack that is not up, unknown, or of another version is told in a sentence with what to do."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_outputs_of_another_version_name_the_key(root: Path) -> None:
 def test_what_up_wrote_is_read(root: Path) -> None:
     write(root, UP.model_dump_json(by_alias=True))
     assert stack.outputs("dev", root) == UP
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "over"), [("2026-11-21T18:00:00Z", True), ("2026-11-21T18:00:01Z", False), (None, False)]
+)
+def test_a_stack_whose_time_is_over_opens_no_session(root: Path, expires_at: str | None, over: bool) -> None:
+    """Its groups are at a maximum of zero, which a session would find out by an error of AWS's."""
+    write(root, UP.model_copy(update={"expires_at": expires_at}).model_dump_json(by_alias=True))
+    now = datetime(2026, 11, 21, 18, 0, tzinfo=UTC)
+    if not over:
+        assert stack.outputs("dev", root, now).expires_at == expires_at
+        return
+    with pytest.raises(stack.StackError, match=r"ended at 2026-11-21T18:00:00Z.*pulumi destroy -s dev.*up --refresh"):
+        stack.outputs("dev", root, now)
 
 
 def test_a_cloud_stack_without_an_engine_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,19 @@ import pytest
 import yaml
 
 from infra.aws.expiry import expires_after
-from plan.person import Person
 from plan.rules import plain
 from plan.settings import CONFIG_KEY, load
 from tests.stacks.conftest import PERSON
 
 ROOT = Path(__file__).parents[2]
-COLLEAGUE = Person("colleague", "198.51.100.7/32", PERSON.region, vcpu_quota=1024, lambda_concurrency=2000)
+COLLEAGUE = replace(
+    PERSON,
+    owner="colleague",
+    client_cidr="198.51.100.7/32",
+    vcpu_quota=1024,
+    lambda_concurrency=2000,
+    lambda_memory_mib=6016,
+)
 
 # Kind and input -> why a change of it ends and restarts nothing that runs. Tags come on top, for every kind: AWS
 # changes them by a call of their own.

@@ -96,6 +96,18 @@ def _declared() -> None:
     secrets.create_secret(Name="breakeven/dask", SecretString='{"ca": "a", "cert": "b", "key": "c"}')
 
 
+def _host() -> str:
+    """A running instance, the first that there is."""
+    ec2 = boto3.client("ec2")
+    running = [{"Name": "instance-state-name", "Values": ["running"]}, {"Name": "tag:Name", "Values": ["driver"]}]
+    there = [i for r in ec2.describe_instances(Filters=running)["Reservations"] for i in r["Instances"]]
+    named = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "driver"}]}]
+    made = (
+        there or ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=named)["Instances"]
+    )
+    return str(made[0]["InstanceId"])
+
+
 @pytest.fixture
 def outputs(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outputs]:
     """The outputs of a stack with Ray and Dask at zero, which are there; every client of this process meets them."""
@@ -117,7 +129,7 @@ def outputs(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outputs]
         data_bucket="data",
         images={"cluster": f"registry/cluster@sha256:{'0' * 64}"},
         clusters=CLUSTERS,
-        driver_instance="i-0driver",
+        driver_instance=_host(),
     )
     for cluster in CLUSTERS.values():
         for group in (cluster.head_group, cluster.group):

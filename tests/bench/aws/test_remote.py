@@ -120,6 +120,19 @@ def drive(host: Host, outputs: Outputs, checkout: Path, *options: str, **kwargs:
     )
 
 
+@pytest.mark.parametrize("terminated", [True, False], ids=["terminated", "forgotten by EC2"])
+def test_a_driver_that_its_expiry_ended_is_said_at_once(
+    host: Host, outputs: Outputs, checkout: Path, terminated: bool
+) -> None:
+    """Session Manager only says that it does not know the instance, for as long as one waits."""
+    gone = str(outputs.driver_instance) if terminated else "i-0123456789abcdef0"
+    if terminated:
+        boto3.client("ec2").terminate_instances(InstanceIds=[gone])
+    with pytest.raises(SessionError, match=rf"{gone}: found .*pulumi up --refresh -s bench-32"):
+        drive(host, outputs.model_copy(update={"driver_instance": gone}), checkout)
+    assert host.process is None
+
+
 def test_progress_rows_and_exit_code_come_back(host: Host, outputs: Outputs, checkout: Path, tmp_path: Path) -> None:
     said = list[str]()
     host.refusals = 1  # an agent that has not called yet
@@ -165,7 +178,7 @@ def test_a_host_that_cannot_begin_says_why(
     monkeypatch.setattr(follow, "_LOOK_S", 0.2)
     boto3.client("autoscaling").set_desired_capacity(AutoScalingGroupName=WORKERS, DesiredCapacity=1)
     said = list[str]()
-    with pytest.raises(SessionError, match=r"i-0driver ended without a word: Failed; no such image"):
+    with pytest.raises(SessionError, match=r"i-\w+ ended without a word: Failed; no such image"):
         drive(host, outputs, checkout, say=said.append)
     assert capacity(WORKERS) == 0
     assert f"groups at zero, asked for from here: {WORKERS}" in "".join(said)

@@ -66,6 +66,20 @@ def test_head_before_workers_and_down_in_reverse(
     assert asked == [(HEAD, 1), (WORKERS, 3), (WORKERS, 0), (HEAD, 0)]
 
 
+def test_a_group_that_its_expiry_closed_says_how_to_open_it(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """AWS answers with a ValidationError that names no stack."""
+    scaling = boto3.client("autoscaling")
+    scaling.update_auto_scaling_group(AutoScalingGroupName=HEAD, MinSize=0, MaxSize=0, DesiredCapacity=0)
+    try:
+        with pytest.raises(SessionError, match=rf"{HEAD}: found a maximum of 0 nodes.*pulumi up --refresh -s bench-32"):
+            dask(outputs, tmp_path / "s").up()
+    finally:
+        scaling.update_auto_scaling_group(AutoScalingGroupName=HEAD, MaxSize=1)
+    assert asked == []
+
+
 def test_secrets_are_files_that_only_this_user_reads(outputs: Outputs, tmp_path: Path) -> None:
     folder = vm_cluster.fetch_secret(outputs, "breakeven/dask", tmp_path / "s")
     assert {path.name: path.read_text() for path in folder.iterdir()} == {

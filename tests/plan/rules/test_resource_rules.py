@@ -474,18 +474,24 @@ def test_parts_find_their_bucket_in_a_preview(changed: Changed) -> None:
         assert "private-buckets" not in {violation.rule for violation in found}
 
 
+KEPT_RESULTS, KEPT_DATA = (Resource(BUCKET.type, f"b-{what}", {}, protect=True) for what in ("results", "data"))
+
+
 @pytest.mark.parametrize(
     ("resources", "refused"),
     [
-        ([Resource(BUCKET.type, "b-results", {}, protect=True)], False),
-        ([Resource(BUCKET.type, "b-results", {})], True),
-        ([Resource(BUCKET.type, "b-results", {"forceDestroy": True}, protect=True)], True),
-        ([], True),
+        ([KEPT_RESULTS, KEPT_DATA], False),
+        ([KEPT_RESULTS, Resource(BUCKET.type, "b-data", {})], True),
+        ([KEPT_RESULTS, Resource(BUCKET.type, "b-data", {"forceDestroy": True}, protect=True)], True),
+        ([Resource(BUCKET.type, "b-results", {}), KEPT_DATA], True),
+        ([Resource(BUCKET.type, "b-results", {"forceDestroy": True}, protect=True), KEPT_DATA], True),
+        ([KEPT_RESULTS], True),
+        ([KEPT_DATA], True),
     ],
 )
-def test_results_are_protected(resources: list[Resource], refused: bool, changed: Changed) -> None:
+def test_results_and_data_are_protected(resources: list[Resource], refused: bool, changed: Changed) -> None:
     found = check_stack(resources, changed("base", {}))
-    assert ("results-protected" in {violation.rule for violation in found}) is refused
+    assert ("lasting-protected" in {violation.rule for violation in found}) is refused
 
 
 PROVIDER = Resource("pulumi:providers:aws", "here", {"defaultTags": json.dumps({"tags": TAGS})})
