@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 
-import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops import account
 from ops.finders import FINDERS
 from ops.left import Found, Unseen, enabled_regions, look
 from plan import settings
@@ -35,10 +35,10 @@ FIRST_ASKED = "us-east-1"
 def audit(stack: str, regions: Sequence[str]) -> None:
     """Print what is left, by kind and region."""
     _must_be_known(stack)
-    session = boto3.Session()
     try:
+        session = account.session()
         regions = regions or enabled_regions(session, os.environ.get(variable("region")) or FIRST_ASKED)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, click.ClickException) as error:
         _give_up(f"could not ask which regions there are, so nothing of {stack} is known to be gone: {error}")
     found, unseen = look(session, stack, regions, lambda region: click.echo(f"looked at {region}", err=True))
     for item in sorted(found, key=lambda item: (item.region, item.kind, item.id)):

@@ -4,27 +4,30 @@ python -m ops.status                   every stack in the region
 python -m ops.status --stack bench-128
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import click
 from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 
+from catalog.prices import PriceError
+from ops.account import in_one_region
 from plan.cost import host_usd_per_h
 from plan.faults import reported
+from plan.narrow import Fitted
 from plan.rules.tags import EXPIRY, OWNER, STACK
+from plan.stack_file import SettingsError, path_of
 from plan.stack_option import StackName
 
 
 @dataclass(frozen=True)
 class Host:
-    """One running instance of a stack; usd_per_h includes its volume and address."""
+    """One running instance of a stack; usd_per_h includes its volume and address, None where a price is unknown."""
 
     stack: str
     owner: str
@@ -32,15 +35,15 @@ class Host:
     instance_type: str
     since: datetime
     until: str | None
-    usd_per_h: Decimal
+    usd_per_h: Decimal | None
 
-    def spent_usd(self, now: datetime) -> Decimal:
+    def spent_usd(self, now: datetime) -> Decimal | None:
         """What it has cost since it was launched."""
-        return self.usd_per_h * Decimal((now - self.since).total_seconds()) / 3600
+        return self.usd_per_h and self.usd_per_h * Decimal((now - self.since).total_seconds()) / 3600
 
 
 def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
-    """Every running or starting instance that bears a stack's tag. Raises catalog.prices.PriceError.
+    """Every running or starting instance that bears a stack's tag.
 
     What a group launches bears the stack alone: owner and expiry, which may change, are those of the stack's record.
     """
@@ -62,8 +65,20 @@ def hosts(session: Any, stack: str | None = None) -> Iterator[Host]:
                 instance_type=instance["InstanceType"],
                 since=instance["LaunchTime"],
                 until=tags.get(EXPIRY),
-                usd_per_h=host_usd_per_h(instance["InstanceType"], session.region_name),
+                usd_per_h=_usd_per_h(instance["InstanceType"], session.region_name),
             )
+
+
+def _usd_per_h(kind: str, region: str) -> Decimal | None:
+    try:
+        return host_usd_per_h(kind, region)
+    except PriceError:  # what runs must be seen, in whatever region and whatever it costs
+        return None
+
+
+def _summed(amounts: Iterable[Decimal | None], digits: int) -> str:
+    known = list(amounts)
+    return "unknown" if None in known else f"{sum(filter(None, known), Decimal(0)):.{digits}f}"
 
 
 def _record(ssm: Any, stack: str) -> dict[str, str]:
@@ -79,14 +94,16 @@ def _record(ssm: Any, stack: str) -> dict[str, str]:
 
 @click.command(help=__doc__)
 @click.option("--stack", type=StackName(), help="one stack only")
-@click.option("--region", help="default: AWS_REGION or the profile's")
+@click.option("--region", help="default: BREAKEVEN_REGION, else AWS's own setting")
 def status(stack: str | None, region: str | None) -> None:
     """Print one line per group of hosts."""
-    session, now = boto3.Session(region_name=region), datetime.now(UTC)
+    session, now = in_one_region(region), datetime.now(UTC)
     groups: dict[tuple[str, str], list[Host]] = {}
     for host in hosts(session, stack):
         groups.setdefault((host.stack, host.group), []).append(host)
     if not groups:
+        if stack is not None:
+            _must_have_a_file(stack)
         click.echo(f"no host is up in {session.region_name}; functions and buckets cost by use")
         return
     table = Table("stack", "group", "hosts", "type", "owner", "up for", "until (UTC)", "USD/h", "USD so far")
@@ -100,11 +117,19 @@ def status(stack: str | None, region: str | None) -> None:
             oldest.owner,
             str(timedelta(seconds=int((now - oldest.since).total_seconds()))),
             oldest.until or "no expiry",
-            f"{sum((host.usd_per_h for host in members), Decimal(0)):.3f}",
-            f"{sum((host.spent_usd(now) for host in members), Decimal(0)):.2f}",
+            _summed((host.usd_per_h for host in members), 3),
+            _summed((host.spent_usd(now) for host in members), 2),
         )
-    Console().print(table)
+    Console().print(Fitted(table, lead=2))
     click.echo("end a stack with: pulumi destroy -s STACK && python -m ops.audit --stack STACK")
+
+
+def _must_have_a_file(stack: str) -> None:
+    """Of a misspelt stack nothing is ever up, which says nothing."""
+    try:
+        path_of(stack)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Status against moto: since when, until when, and what it spends."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -45,3 +47,50 @@ def test_status_says_since_when_until_when_and_what_it_spends() -> None:
     # Two hosts at 0.096 USD/h (m6i.large), each with a volume and an address.
     for text in ("bench-32", "driver", "ada", "2026-11-21T20:00:00Z", "0.211"):
         assert text in shown.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "said"),
+    [
+        ({"AWS_PROFILE": "nosuch"}, (), "profile (nosuch) could not be found"),
+        ({}, (), "give --region, or set BREAKEVEN_REGION"),
+        ({"BREAKEVEN_REGION": "us-east-1"}, (), "found no AWS credentials"),
+        ({}, ("--stack", "bench 32"), "stack name: found 'bench 32'"),
+    ],
+)
+def test_status_without_an_account_is_one_line(
+    environment: dict[str, str], words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for key in [key for key in os.environ if key.startswith("AWS_")] + ["BREAKEVEN_REGION"]:
+        monkeypatch.delenv(key, raising=False)
+    elsewhere = {"AWS_CONFIG_FILE": tmp_path / "c", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "s", "HOME": tmp_path}
+    for key, value in {**elsewhere, "AWS_EC2_METADATA_DISABLED": "true", **environment}.items():
+        monkeypatch.setenv(key, str(value))
+    shown = CliRunner().invoke(status, words)
+    assert (shown.exit_code, isinstance(shown.exception, SystemExit)) == (1, True)
+    assert said in shown.output
+    assert shown.output.count("\n") == 1
+
+
+@pytest.mark.usefixtures("account")
+def test_status_cuts_no_figure_and_knows_a_misspelt_stack_and_a_type_without_a_price() -> None:
+    assert "did you mean 'bench-32'" in CliRunner().invoke(status, ["--stack", "bench-23"]).output
+    ec2 = boto3.client("ec2", "us-east-1")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    tags = {STACK: "bench-32", OWNER: "ada@example.org", EXPIRY: "2026-11-21T20:00:00Z", "Name": "driver"}
+    for kind in ("m6i.large", "a1.medium"):
+        ec2.run_instances(
+            ImageId=image,
+            InstanceType=kind,
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v + kind[:1]} for k, v in tags.items()]}
+            ],
+        )
+    shown = CliRunner().invoke(status, [], env={"COLUMNS": "60"})
+    assert shown.exit_code == 0, shown.output
+    assert "…" not in shown.output
+    assert "USD/h 0.105" in shown.output
+    assert "USD/h unknown" in shown.output
+    assert max(map(len, shown.output.splitlines()[:-1])) <= 60
