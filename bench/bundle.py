@@ -70,9 +70,13 @@ def packages(outputs: Outputs) -> tuple[str, ...]:
 
 
 def pins(requirements: str, names: tuple[str, ...] = PACKAGES) -> str:
-    """The lines of these packages, hashes included, out of the project's own. Raises ValueError for one without."""
-    blocks = re.split(r"^(?=\S)", requirements, flags=re.MULTILINE)
-    found = {block.partition("==")[0]: block for block in blocks if "==" in block}
+    """The lines of these packages, hashes included, out of the project's own; all of a package that has one for each of
+    several Pythons. Raises ValueError for one without."""
+    found: dict[str, str] = {}
+    for block in re.split(r"^(?=\S)", requirements, flags=re.MULTILINE):
+        name, pinned, _ = block.partition("==")
+        if pinned:
+            found[name] = found.get(name, "") + block
     if missing := [name for name in names if name not in found]:
         raise ValueError(f"requirements.txt: found no pin of {', '.join(missing)}: run `make pins`")
     return "".join(found[name] for name in names)

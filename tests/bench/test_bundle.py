@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 
 from bench.bundle import CODE, PACKAGES, PODS, bundle, install, packages, pins
 from plan.outputs import KubernetesOutputs, Outputs
@@ -58,6 +59,10 @@ def test_pins_keep_their_hashes_and_a_missing_one_is_named() -> None:
     found = pins(ours)
     assert set(re.findall(r"^([\w-]+)==", found, flags=re.MULTILINE)) == set(PACKAGES)
     assert found.count("--hash=sha256:") > len(PACKAGES)
+    markers = re.findall(r"^([\w-]+)==[^ ]+(?: ; ([^\\\n]+))?", found, flags=re.MULTILINE)
+    image = {"python_full_version": "3.11.14", "python_version": "3.11", "sys_platform": "linux"}
+    held = {name for name, marker in markers if not marker or Marker(marker.strip()).evaluate(image)}
+    assert held == set(PACKAGES), "a pin for another Python is no pin for the image's"
     with pytest.raises(ValueError, match="scipy"):
         pins(re.sub(r"^scipy==", "sci-py==", ours, flags=re.MULTILINE))
 
