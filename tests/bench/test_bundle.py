@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -45,6 +46,13 @@ def test_what_a_run_leaves_changes_neither_name_nor_content(checkout: Path) -> N
     assert bundle(checkout, OUTPUTS) == before
     kept = {"Pulumi.bench-32.yaml", "outputs.json", "driver-requirements.txt", *(f"{part}/a.py" for part in CODE)}
     assert names(before[1]) == kept
+
+
+def test_what_was_unpacked_can_be_packed_for_workers(checkout: Path, tmp_path: Path) -> None:
+    """A Dask session sends `tasks` as a ZIP archive, which refuses files older than 1980."""
+    with tarfile.open(fileobj=io.BytesIO(bundle(checkout, OUTPUTS)[1])) as archive:
+        archive.extractall(tmp_path / "driver", filter="data")
+    shutil.make_archive(str(tmp_path / "tasks"), "zip", tmp_path / "driver", "tasks")
 
 
 def test_other_code_or_outputs_have_another_name(checkout: Path) -> None:
