@@ -17,7 +17,7 @@ first.write_text(f"import sys; sys.path.insert(0, {os.getcwd()!r})\n")
 endef
 export FIRST
 
-.PHONY: help bench test test-slow test-engine up down status plan estimate breakeven prices report benchmark pins clean
+.PHONY: help bench test test-slow test-engine images test-images up down status plan estimate breakeven prices report benchmark pins clean
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -38,11 +38,15 @@ bench: $(READY)  ## the main job on every engine of the embedded stack: up, data
 	$(RUN) workloads/ingest.py --stack $(STACK) && down && $(RUN) -m bench.report
 test: $(READY)  ## every check and test
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports
-	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow_engine and not slow"
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow_engine and not slow and not images"
 test-slow: $(READY)  ## the tests of scaling and sorting clusters and of the images' steps, twenty minutes
 	@$(RUN) -m pytest -m slow
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
 	@$(RUN) -m pytest -m slow_engine tests/engine
+images: $(READY)  ## build the images of runtimes/ with docker, podman or buildah; minutes
+	@$(RUN) -m ops.images
+test-images: $(READY)  ## the tests in containers of the built images: clusters, functions, probes; minutes
+	@$(RUN) -m pytest -m images tests/images
 up: $(READY)  ## start an embedded stack without a Pulumi engine (STACK=dev)
 	@$(RUN) -m stacks.embedded up --stack $(STACK)
 down: $(READY)  ## end an embedded stack; DATA=drop removes its data too

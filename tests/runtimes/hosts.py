@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ CLUSTER = ROOT / "runtimes/cluster"
 REGION = "us-east-1"
 
 
-class _Metadata(http.server.BaseHTTPRequestHandler):
+class Metadata(http.server.BaseHTTPRequestHandler):
     """Instance metadata, version 2 only: a request without the token gets 401, as on an instance that requires it."""
 
     def do_PUT(self) -> None:
@@ -30,9 +31,13 @@ class _Metadata(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         known = self.headers.get("X-aws-ec2-metadata-token") == "token"
-        facts: dict[str, str] = self.server.facts  # type: ignore[attr-defined]
         name = self.path.removeprefix("/latest/meta-data/")
-        self._answer(200 if known else 401, facts[name] if known else "")
+        self._answer(200 if known else 401, self.facts()[name] if known else "")
+
+    def facts(self) -> Mapping[str, str]:
+        """What is known of the host."""
+        known: Mapping[str, str] = self.server.facts  # type: ignore[attr-defined]
+        return known
 
     def _answer(self, status: int, body: str) -> None:
         self.send_response(status)
@@ -60,7 +65,7 @@ class Site:
 
     def host(self, name: str, address: str) -> dict[str, str]:
         """The environment of one host with its own metadata service."""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Metadata)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
         server.facts = {"local-ipv4": address, "instance-id": name}  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
@@ -131,19 +136,22 @@ def kill_with_children(pid: int) -> None:
             member.kill()
 
 
-def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
-    """Put a head's group, a secret and a bucket behind the endpoint, where all earlier ones are dropped."""
+def declare(
+    endpoint: str, groups: Mapping[str, tuple[int, int]], secrets: Mapping[str, str], buckets: Sequence[str]
+) -> None:
+    """Put these behind the endpoint, where all earlier ones are dropped. `groups`: name to (instances, at most)."""
     import requests
-    from moto.ec2.models import ec2_backends
 
     requests.post(f"{endpoint}/moto-api/reset", timeout=5).raise_for_status()
     keys = {"endpoint_url": endpoint, "aws_access_key_id": "t", "aws_secret_access_key": "t", "region_name": REGION}
-    boto3.client("s3", **keys).create_bucket(Bucket="working")
-    boto3.client("secretsmanager", **keys).create_secret(Name="breakeven/test", SecretString=secret)
-    ec2, scaling = boto3.client("ec2", **keys), boto3.client("autoscaling", **keys)
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    for bucket in buckets:
+        boto3.client("s3", **keys).create_bucket(Bucket=bucket)
+    for name, secret in secrets.items():
+        boto3.client("secretsmanager", **keys).create_secret(Name=name, SecretString=secret)
+    scaling = boto3.client("autoscaling", **keys)
+    image = boto3.client("ec2", **keys).describe_images()["Images"][0]["ImageId"]
     scaling.create_launch_configuration(LaunchConfigurationName="l", ImageId=image, InstanceType="t3.micro")
-    for group, nodes, most in (("test-head", 1, 1), ("test-workers", 0, 3)):
+    for group, (nodes, most) in groups.items():
         scaling.create_auto_scaling_group(
             AutoScalingGroupName=group,
             LaunchConfigurationName="l",
@@ -152,6 +160,13 @@ def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
             DesiredCapacity=nodes,
             AvailabilityZones=["us-east-1a"],
         )
+
+
+def make_site(endpoint: str, folder: Path, secret: str, head: str) -> Site:
+    """Put a head's group, a secret and a bucket behind the endpoint, where all earlier ones are dropped."""
+    from moto.ec2.models import ec2_backends
+
+    declare(endpoint, {"test-head": (1, 1), "test-workers": (0, 3)}, {"breakeven/test": secret}, ["working"])
     # The address that the head's script will listen on: moto gives addresses of a network that is not there.
     for reservation in ec2_backends["123456789012"][REGION].reservations.values():
         for instance in reservation.instances:

@@ -79,7 +79,8 @@ def test_dask_from_its_boot_scripts(site: Site) -> None:
     assert gone_s < LOST_S + 20
 
 
-def joined(site: Site, number: int) -> bool:
+def joined(site: Site, head: "subprocess.Popen[bytes]", number: int) -> bool:
+    assert head.poll() is None, (site.folder / "i-head/boot.log").read_text()[-3000:]
     return "Ray runtime started" in (site.folder / f"i-{number}" / "boot.log").read_text()
 
 
@@ -91,7 +92,8 @@ def test_ray_from_its_boot_scripts(site: Site) -> None:
     for name, address, shift in (("i-1", FIRST, "100"), ("i-2", SECOND, "200")):
         # One after the other: on one machine nodes share Ray's session folder, and two that start at once pick one name
         # for their sockets, of which one then waits in vain.
-        eventually(lambda: all(joined(site, number) for number in range(1, len(workers) + 1)), 90, "the first worker")
+        numbers = range(1, len(workers) + 1)
+        eventually(lambda: all(joined(site, head, number) for number in numbers), 90, "the first worker")  # noqa: B023
         lost = {"BREAKEVEN_HEAD_LOST_S": str(LOST_S), "BREAKEVEN_PORT_SHIFT": shift}
         workers.append(site.boot("boot-ray-worker.sh", site.host(name, address) | lost))
     token = site.secrets("i-head") / "token"

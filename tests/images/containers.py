@@ -1,0 +1,98 @@
+"""A container runtime, and one network on which every container has an address of its own."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ops import images
+
+NETWORK = "10.203.113"
+GATEWAY = f"{NETWORK}.1"
+_NAME = "breakeven-test"
+_PAUSE = ("python", "-c", "import time; time.sleep(86400)")
+
+
+class Containers:
+    """`command`: the runtime, with options that go before its verb."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.command = list(command)
+        self.started: set[str] = set()
+
+    def __call__(self, *arguments: str, check: bool = True, timeout_s: float = 120) -> str:
+        """What one call of the runtime prints. Raises AssertionError with what it said where it fails."""
+        done = subprocess.run(
+            [*self.command, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0 or not check, f"{shlex.join([*self.command, *arguments])}\n{said[-3000:]}"
+        return said if arguments[0] == "logs" else done.stdout.strip()
+
+    def run(self, name: str, image: str, command: Sequence[str], *options: str) -> None:
+        """Start a container in the background. `options`: those of `run`."""
+        self.started.add(name)
+        with suppress(KeyError):
+            # What it says goes to the runtime's log and not to a pipe, which a daemon inside would hold open.
+            self("run", "--detach", "--name", name, *options, images.tag(image), *command)
+
+    def running(self, name: str) -> bool:
+        """Whether it has not ended."""
+        return self("inspect", "--format", "{{.State.Running}}", name, check=False) == "true"
+
+    def logs(self, name: str) -> str:
+        """All that it said."""
+        return self("logs", name, check=False)
+
+    def remove(self, name: str) -> None:
+        """End it at once, as a host that is lost."""
+        self("rm", "--force", "--time", "0", name, check=False) if self._podman() else self("rm", "--force", name)
+        self.started.discard(name)
+
+    def _podman(self) -> bool:
+        return "podman" in self("--version").lower()
+
+    @contextmanager
+    def network(self) -> Iterator[str]:
+        """The network's name; its gateway is an address of this machine. It goes with all that was started on it."""
+        self("network", "rm", "--force", _NAME, check=False)
+        self("network", "create", "--subnet", f"{NETWORK}.0/24", "--gateway", GATEWAY, _NAME)
+        try:
+            # Some runtimes give the machine the gateway's address only when the first container comes.
+            self.run(f"{_NAME}-anchor", "cluster", _PAUSE, "--network", _NAME)
+            yield _NAME
+        finally:
+            for name in list(self.started):
+                self.remove(name)
+            self("network", "rm", "--force", _NAME, check=False)
+
+
+def found() -> Containers | str:
+    """The runtime with both images at hand, or what is missing, as a sentence."""
+    named = os.environ.get("BREAKEVEN_CONTAINERS")
+    tools = [named] if named else [name for name in ("docker", "podman") if shutil.which(name)]
+    why = "found no docker and no podman on PATH: install one, or name a command in BREAKEVEN_CONTAINERS"
+    for tool in tools:
+        runtime = Containers(shlex.split(tool))
+        try:
+            for image in images.IMAGES:
+                runtime("image", "inspect", images.tag(image))
+            return runtime
+        except (AssertionError, OSError) as error:
+            why = f"{tool} has no images of this checkout, run `make images`: {str(error)[-200:].strip()}"
+    return why
+
+
+def write(path: Path, text: str) -> Path:
+    """A program of a test's own."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return path

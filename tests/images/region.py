@@ -1,0 +1,122 @@
+"""EC2 made of containers: what a stack's groups hold runs, each instance as a container of the cluster image.
+
+AWS's answers are moto's, at the network's gateway. Instance metadata come from a server that knows who asks by the
+address, as the real one does.
+"""
+
+import http.server
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.images.containers import GATEWAY, NETWORK, Containers
+from tests.runtimes.hosts import REGION, Metadata
+
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+
+
+class _OfTheAsker(Metadata):
+    """Metadata of the host that asks."""
+
+    def facts(self) -> Mapping[str, str]:
+        known: dict[str, Mapping[str, str]] = self.server.hosts  # type: ignore[attr-defined]
+        return known[self.client_address[0]]
+
+
+class Region(threading.Thread):
+    """Boots each instance that a group gets and ends those it loses. `boots`: group to its boot script. `settings`:
+    what user data exports. One whose engine has ended leaves its group, as runtimes/cluster/boot-host.sh has it."""
+
+    def __init__(
+        self, containers: Containers, network: str, endpoint: str, boots: Mapping[str, str], settings: Mapping[str, str]
+    ) -> None:
+        super().__init__(daemon=True)
+        self.containers, self.network, self.boots, self.settings = containers, network, boots, settings
+        self.memory_mib = 1536
+        self.aws = {"AWS_ENDPOINT_URL": endpoint, **KEYS}
+        self.scaling = boto3.client("autoscaling")
+        self.hosts: dict[str, str] = {}
+        """Instance to its address; its container bears its name."""
+        self._count = 10
+        self._metadata = http.server.ThreadingHTTPServer((GATEWAY, 0), _OfTheAsker)
+        self._metadata.hosts = {}  # type: ignore[attr-defined]
+        threading.Thread(target=self._metadata.serve_forever, daemon=True).start()
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopped.wait(0.5):
+            members = {instance: group for group in self.boots for instance in self._members(group)}
+            for instance in set(members) - set(self.hosts):
+                self._boot(instance, members[instance])
+            for instance in set(self.hosts) - set(members):
+                self.containers.remove(instance)
+                del self.hosts[instance]
+            for instance in [name for name in self.hosts if not self.containers.running(name)]:
+                self.scaling.terminate_instance_in_auto_scaling_group(
+                    InstanceId=instance, ShouldDecrementDesiredCapacity=True
+                )
+
+    def member(self, group: str, number: int = 0) -> str:
+        """The name of one instance's container."""
+        return sorted(set(self._members(group)) & set(self.hosts))[number]
+
+    def end(self) -> None:
+        """End every host and the metadata."""
+        self._stopped.set()
+        self.join()
+        for instance in self.hosts:
+            self.containers.remove(instance)
+        self._metadata.shutdown()
+
+    def _members(self, group: str) -> list[str]:
+        (found,) = self.scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+        return [item["InstanceId"] for item in found["Instances"]]
+
+    def _boot(self, instance: str, group: str) -> None:
+        from moto.ec2.models import ec2_backends
+
+        self._count += 1
+        address = f"{NETWORK}.{self._count}"
+        ec2_backends["123456789012"][REGION].get_instance(instance).nics[0].private_ip_address = address
+        self._metadata.hosts[address] = {"local-ipv4": address, "instance-id": instance}  # type: ignore[attr-defined]
+        metadata = f"http://{GATEWAY}:{self._metadata.server_port}"
+        environment = {
+            **self.aws,
+            **self.settings,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata,
+            "BREAKEVEN_BOOT_LOG": "/home/worker/boot.jsonl",
+        }
+        self.hosts[instance] = address
+        self.containers.run(
+            instance,
+            "cluster",
+            [self.boots[group]],
+            *("--network", self.network, "--ip", address, "--shm-size", "512m", "--memory", f"{self.memory_mib}m"),
+            *(f"--env={name}={value}" for name, value in environment.items()),
+        )
+
+
+class SessionManager:
+    """Its calls, over a shell of this machine that finds `docker` as the driver host does."""
+
+    def __init__(self, shell: Callable[[str], "subprocess.Popen[bytes]"], log: Path) -> None:
+        self._shell, self._log = shell, log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def send_command(self, *, InstanceIds: list[str], DocumentName: str, Parameters: Any, Comment: str) -> Any:
+        (text,) = Parameters["commands"]
+        self.process = self._shell(text)
+        return {"Command": {"CommandId": "c-1"}}
+
+    def get_command_invocation(self, *, CommandId: str, InstanceId: str) -> Any:
+        assert self.process is not None
+        code = self.process.poll()
+        status = "InProgress" if code is None else "Success" if code == 0 else "Failed"
+        return {"Status": status, "StandardErrorContent": self._log.read_text()}
+
+    def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
+        pass

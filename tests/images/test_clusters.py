@@ -1,0 +1,134 @@
+"""A stack's clusters from nothing but its groups: hosts boot by the scripts in the image, a driver of the same image
+brings them up, runs the workloads and brings them down."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from bench import rows
+from bench.aws import remote
+from infra.aws.kept_secret import dask_certificate, ray_token
+from ops import images
+from plan.outputs import ClusterOutputs, Outputs
+from tests.images.containers import Containers
+from tests.images.region import Region, SessionManager
+from tests.runtimes.hosts import REGION, declare
+
+pytestmark = pytest.mark.images
+ROOT = Path(__file__).parents[2]
+STACK, NODES, LIMIT_MIB = "bench-32", 2, 900
+TTL_HOURS = 4  # as Pulumi.bench-32.yaml has it, so that the stack is new to the budget
+SECRETS = {"ray": ray_token, "dask": dask_certificate}
+BOOTS = {"ray": ("boot-ray-head.sh", "boot-ray-worker.sh"), "dask": ("boot-dask-scheduler.sh", "boot-dask-worker.sh")}
+
+
+def cluster(engine: Any) -> ClusterOutputs:
+    return ClusterOutputs(
+        engine=engine,
+        platform="ec2",
+        secret_at=f"breakeven/{engine}",
+        nodes=NODES,
+        slots_per_node=1,
+        group=f"{STACK}-{engine}-workers",
+        head_group=f"{STACK}-{engine}-head",
+        limit_mib=LIMIT_MIB,
+        instance_type="m6i.large",
+        head_instance_type="m6i.large",
+    )
+
+
+@pytest.fixture(scope="module", params=["ray", "dask"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def region(engine: str, containers: Containers, network: str, endpoint: str) -> Iterator[Region]:
+    head, workers = f"{STACK}-{engine}-head", f"{STACK}-{engine}-workers"
+    secrets = {f"breakeven/{engine}": SECRETS[engine]()}
+    declare(endpoint, {head: (0, 1), workers: (0, NODES)}, secrets, ["working", "data"])
+    settings = {
+        "BREAKEVEN_STACK": STACK,
+        "BREAKEVEN_SECRET": f"breakeven/{engine}",
+        "BREAKEVEN_HEAD_GROUP": head,
+        "BREAKEVEN_WORKING_BUCKET": "working",
+        "BREAKEVEN_SLOTS": "1",
+        "BREAKEVEN_VCPU_PER_SLOT": "1",
+        "BREAKEVEN_LIMIT_MIB": str(LIMIT_MIB),
+        "BREAKEVEN_HEAD_LOST_S": "15",
+    }
+    made = Region(containers, network, endpoint, dict(zip((head, workers), BOOTS[engine], strict=True)), settings)
+    made.start()
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def outputs(engine: str) -> Outputs:
+    return Outputs(
+        stack=STACK,
+        program="bench",
+        region=REGION,
+        worker_memory_mib=4096,
+        worker_vcpu=1,
+        working_bucket="working",
+        data_bucket="data",
+        images={"cluster": images.tag("cluster")},
+        clusters={engine: cluster(engine)},
+        driver_instance="i-0driver",
+        expires_at=f"{datetime.now(UTC) + timedelta(hours=TTL_HOURS):%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+@pytest.fixture
+def drive(region: Region, outputs: Outputs, shell: Any, tmp_path: Path) -> Callable[..., list[rows.Row]]:
+    """Runs a workload on the driver, and returns the rows of its samples."""
+
+    def run(script: str, *options: str, code: int = 0) -> list[rows.Row]:
+        said: list[str] = []
+        arguments = [f"workloads/{script}", "--stack", STACK, "--allow-unequal", *options]
+        found = remote.run(
+            outputs,
+            arguments,
+            tmp_path / "results",
+            root=ROOT,
+            ssm=SessionManager(shell, tmp_path / "driver.log"),
+            say=said.append,
+            poll_s=0.5,
+        )
+        log = "".join(said) + (tmp_path / "driver.log").read_text()
+        heads = [region.containers.logs(name)[-1500:] for name in region.hosts]
+        assert found == code, "\n".join([log[-4000:], *heads])
+        read = [row for path in (tmp_path / "results").rglob("*.jsonl") for row in rows.read(path)]
+        return [row for row in read if isinstance(row, rows.Row)]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(region: Region) -> str:
+    """CSV files in the data bucket."""
+    s3 = boto3.client("s3")
+    for part in range(3):
+        lines = "".join(f"{number},{number}.25\n" for number in range(part, 30_000, 3))
+        s3.put_object(Bucket="data", Key=f"numbers/{part}.csv", Body=f"x,price\n{lines}".encode())
+    return "s3://data/numbers/"
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [("ingest.py", ("--reader", "ranges")), ("ingest.py", ("--reader", "native")), ("sort.py", ())],
+    ids=["ranges", "native", "sort"],
+)
+def test_a_workload_is_run_by_hosts_of_the_image(
+    engine: str, drive: Any, data: str, script: str, options: tuple[str, ...]
+) -> None:
+    read = drive(script, "--engines", engine, "--data", data, "--column", "price", "--repeats", "1", *options)
+    runs = [row for row in read if row.metric == "run_s"]
+    assert {row.status for row in runs} == {"ok"}, [row.failure for row in runs]
+    assert {row.workers.count for row in runs if row.workers} == {NODES}
+    assert {row.platform for row in runs} == {"ec2"}
