@@ -11,6 +11,7 @@ from bench.engines import NEEDS, Sessions
 from bench.rows import Billed, Failure
 from plan import billing
 from plan.outputs import Outputs
+from tasks.trace import Trace
 
 Add = Callable[..., Any]
 """add(engine, label, metric, value, **fields of a row)"""
@@ -41,13 +42,15 @@ def machines(sessions: Sessions, name: str | None, seconds: float, worker_s: flo
     return Billed(node_s=node_s, worker_s=used_s)
 
 
-def functions(outputs: Outputs, busy_s: Iterable[float]) -> Billed:
-    """What function calls are billed, each by its own time."""
-    calls, pool = list(busy_s), outputs.functions
+def functions(outputs: Outputs, traces: Iterable[Trace]) -> Billed:
+    """What function calls are billed, each by its own time: the user's code, and what the platform runs around it."""
+    traces, pool = list(traces), outputs.functions
+    calls = [trace.billed_s for trace in traces]
     if not (calls and pool):
         return Billed()
     return Billed(
         function_s=sum(calls),
+        function_code_s=sum(trace.busy_s for trace in traces),
         function_gb_s=float(billing.lambda_gb_s([round(call, 6) for call in calls], pool.memory_mib)),
         function_requests=len(calls),
         architecture=pool.architecture,

@@ -84,7 +84,10 @@ class Billed(_Part):
     node_s: dict[str, Amount] = Field({}, description="instance type to node-seconds; 'local' where there is no type")
     worker_s: Amount = 0.0
     function_gb_s: Amount = 0.0
-    function_s: Amount = 0.0
+    function_s: Amount = Field(0.0, description="of all calls, with handler and start of the sandbox")
+    function_code_s: Amount | None = Field(
+        None, description="of these in the user's code; None in rows of before, whose `function_s` is that alone"
+    )
     function_requests: Count = 0
     architecture: Literal["x86_64", "arm64"] = Field(
         "x86_64", description="of the functions, which decides their price"

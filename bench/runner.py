@@ -188,7 +188,7 @@ class Run:
 
     def _billed(self, sample: samples.Sample, outcome: Outcome, opened: Sequence[Session], value: float) -> Billed:
         """What a provider would bill: all workers of a cluster for the whole run, functions for their own time."""
-        called = lifecycle.functions(self.sessions.outputs, [trace.busy_s for trace in outcome.functions])
+        called = lifecycle.functions(self.sessions.outputs, outcome.functions)
         held = lifecycle.machines(self.sessions, lifecycle.cluster_of(sample.engine), value)
         clusters = [s.fleet() for s in opened if s.engine != "lithops"]
         if clusters and (self.sessions.platform(sample.engine) == "own" or not held.worker_s):

@@ -68,8 +68,10 @@ class SortRun(Run):
         functions = self.sessions.outputs.functions
         return Billed(
             function_s=seconds,
+            function_code_s=sum(ledger.code_s for ledger in self.job.ledgers),
             function_gb_s=seconds * (functions.memory_mib if functions else 0) / 1024,
             function_requests=sum(ledger.invoked for ledger in self.job.ledgers),
+            architecture=functions.architecture if functions else "x86_64",
         )
 
 

@@ -22,7 +22,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -104,7 +104,8 @@ class DaskStore:
 
 @dataclass
 class Ledger:
-    """What a stage asked of the functions. function_s counts failed, repeated and cancelled calls too: they are billed.
+    """What a stage asked of the functions. function_s counts failed, repeated and cancelled calls too: they are billed,
+    as are the handler and the sandbox's start around the code (code_s).
 
     cancelled: calls that ran when the stage was given up; not_run: inputs that were never invoked, or taken back.
     """
@@ -114,6 +115,7 @@ class Ledger:
     cancelled: int = 0
     not_run: int = 0
     function_s: float = 0.0
+    code_s: float = 0.0
     handed_over_s: float = 0.0
     bytes_by_way: dict[str, int] = field(default_factory=dict)
     traces: list[Trace] = field(default_factory=list)
@@ -278,7 +280,8 @@ class Arrivals(Iterator[Any]):
     def _count(self, report: Report) -> None:
         ledger = self.ledger
         ledger.traces.append(report.trace)
-        ledger.function_s += report.trace.busy_s
+        ledger.function_s += report.trace.billed_s
+        ledger.code_s += report.trace.busy_s
         ledger.handed_over_s += report.handed_over_s
         if report.payload:
             way = report.payload.way
@@ -312,7 +315,7 @@ def _report(session: LithopsSession, future: Any) -> Report:
     hook = sys.excepthook
     try:
         report: Report = future.result(internal_storage=session.executor.internal_storage)
-        return report
+        return replace(report, trace=session.billed(report.trace, future))
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         kinds: tuple[tuple[type[Exception], functions_side.Kind], ...] = (

@@ -30,10 +30,18 @@ class Trace:
     """What holds the worker to `seen_mib`: nanny, cgroup, pod, lambda, or none (then it is the machine's memory)."""
     peak_mib: int = 0
     """The most that this process has held in memory so far, in all its life."""
+    held_s: float = 0.0
+    """Of a call on functions: seconds for which its function was there for it, handler and start-up with it."""
 
     @property
     def busy_s(self) -> float:
+        """Seconds in the user's code."""
         return self.ended_at - self.began_at
+
+    @property
+    def billed_s(self) -> float:
+        """Seconds that a platform of functions bills for the call."""
+        return max(self.busy_s, self.held_s)
 
 
 def traced(work: tuple[Callable[..., Any], tuple[Any, ...]]) -> tuple[Any, Trace]:

@@ -276,7 +276,7 @@ def _workers(log: Log, ran: Ran, limits: Bounds) -> Workers:
 def _billed(engine: str, ran: Ran, log: Log) -> Billed:
     """Workers for as long as they were there until the last image, functions for their own time."""
     if engine == "lithops":
-        return lifecycle.functions(log.sessions.outputs, [one.trace.busy_s for one in ran.done])
+        return lifecycle.functions(log.sessions.outputs, [one.trace for one in ran.done])
     there = zip(ran.steps, ran.steps[1:], strict=False)
     worker_s = sum(step.ready * max(0.0, min(after.at_s, ran.run_s) - step.at_s) for step, after in there)
     held = lifecycle.machines(log.sessions, lifecycle.cluster_of(engine), ran.run_s, worker_s)

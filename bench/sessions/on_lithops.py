@@ -6,15 +6,18 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from bench.sessions.session import Args, Cancelled, Done, Fleet, SessionError, never
+from plan.estimate import parameters
+from plan.estimate.parameters import Draws
 from plan.outputs import FunctionsOutputs
 from tasks.objects import Access, s3_client
-from tasks.trace import traced
+from tasks.trace import Trace, traced
 
 # Seconds between two looks at the bucket for ended functions: Lithops's own is 2 s, longer than a small job.
 _LOOK_S = 0.05
@@ -81,6 +84,9 @@ class LithopsSession:
         self.keeps_workers = functions.platform == "lambda"
         self._functions, self._access, self._bucket = functions, access, bucket
         self.executor = lithops.FunctionExecutor(config=config(functions, access, bucket))
+        self._met: set[str] = set()
+        self._new_sandboxes = 0  # on one machine: those of a runtime that was made cold, and not yet called
+        self._beside = Draws(parameters.read(), "lithops", functions.platform)
 
     def fleet(self) -> Fleet:
         held = self._functions.memory_mib if self._functions.limit_enforced_by != "none" else None
@@ -101,13 +107,35 @@ class LithopsSession:
                 running, return_when=1, download_results=True, show_progressbar=False, wait_dur_sec=_LOOK_S
             )
             for future in ended:
-                yield Done(index[future.call_id], *future.result())
+                result, trace = future.result()
+                yield Done(index[future.call_id], result, self.billed(trace, future))
+
+    def billed(self, trace: Trace, future: Any) -> Trace:
+        """The trace with all seconds that a platform bills for the call, user's code or not.
+
+        Lithops says when its worker began and ended around the code. What its handler does before and after (download
+        of function and data, the status) and a new sandbox's start (billed since August 2025) no worker can say:
+        they are parameters, measured by `bench.handler`.
+        """
+        began, ended = (float(future.stats.get(f"worker_{at}_tstamp") or 0.0) for at in ("start", "end"))
+        around_s = max(ended - began, trace.busy_s) + self._beside["handler_s"]
+        return replace(trace, held_s=around_s + (self._beside["init_s"] if self._starts(trace.worker) else 0.0))
+
+    def _starts(self, worker: str) -> bool:
+        """Whether the call was its sandbox's first, as far as this session has seen; locally of a cold runtime."""
+        if self.keeps_workers:
+            new = worker not in self._met
+            self._met.add(worker)
+            return new
+        self._new_sandboxes -= 1
+        return self._new_sandboxes >= 0
 
     def recycle(self) -> None:
         """On one machine: a runtime that has imported nothing, as after a new deployment. On Lambda a changed
         configuration: calls after it find no sandbox of before."""
         if not self.keeps_workers:
             subprocess.run([self._functions.runtime, "cold"], check=True, timeout=30)
+            self._new_sandboxes = self._functions.max_workers
             return
         client = boto3.client("lambda", region_name=self._access.region)
         name = str(self._functions.name)

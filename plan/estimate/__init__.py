@@ -136,7 +136,7 @@ class _Target:
         made = model.run(reader, work, values, self.timeout_s or np.inf, simulate=draw is None)
         read_s = made.seconds * late * (values["first_run_factor"] if cold else 1.0)
         cluster = {} if self.size.engine == "lithops" else _billed(self.size)
-        billed_s, calls = (made.tasks * made.task_mean_s, made.tasks) if self.functions else (0.0, 0)
+        billed_s, calls = (self._billed_s(made, f, cold=cold), made.tasks) if self.functions else (0.0, 0)
         spans = [*model.startup(self.size, p), Phase("run", read_s, **cluster, function_s=billed_s, calls=calls)]
         run_s = read_s
         if work.kept is not None:
@@ -145,6 +145,12 @@ class _Target:
         if cluster:
             spans.append(Phase("teardown", p["teardown_s"], **cluster))
         return _Modelled(tuple(spans), run_s, made, work.request, self._requests(work, values))
+
+    def _billed_s(self, made: Run, values: Draws, *, cold: bool) -> float:
+        """Of all calls with the handler around each; a cold run starts each function's sandbox."""
+        assert self.functions
+        started = min(made.tasks, self.functions.workers) if cold else 0
+        return made.tasks * (made.task_mean_s + values["handler_s"]) + started * values["init_s"]
 
     def _requests(self, work: Work, values: Draws) -> int:
         return max(work.items, round(work.gb * model.MB_PER_GB / values["request_mb"]))

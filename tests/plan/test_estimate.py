@@ -60,7 +60,9 @@ def test_ten_thousand_workers_and_100_tb_in_ten_seconds_with_the_bottleneck_name
     assert found["ray"].saturates.startswith("bandwidth that all workers share; next requests of one prefix at 93%")
     assert "rate at which EC2 launches" in found["ray"].phases[1].name
     # Functions wait for the bandwidth too, and waiting is billed.
-    assert found["functions"].phases[0].function_s == pytest.approx(10_000 * 1280)
+    run = found["functions"].phases[0]
+    handler_s = parameters.read().find("handler_s", "lithops", "lambda").value
+    assert run.function_s == pytest.approx(10_000 * 1280 + run.calls * handler_s)
 
 
 def test_more_prefixes_lift_the_limit_of_requests(bench_128: Settings) -> None:
@@ -291,6 +293,21 @@ def test_a_parameter_that_nothing_can_be_reckoned_with_is_refused_by_its_line(
     file.write_text(f"{','.join(parameters.COLUMNS)}\nread_mb_s,ray,*,{value},{value},{value},{unit},here,,\n")
     with pytest.raises(ValueError, match=r"own\.csv line 2"):
         parameters.read(file)
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_functions_are_billed_for_handler_and_start_too(bench_128: Settings, cold: bool) -> None:
+    def usd(**given: float) -> float:
+        own = [
+            parameters.Parameter(name, "lithops", "lambda", value, value, value, "s", "test", "")
+            for name, value in ({"handler_s": 0.0, "init_s": 0.0} | given).items()
+        ]
+        found = estimates.estimate(bench_128, Work("ingest", 50), parameters.read().overlaid(own), cold=cold)
+        return next(float(one.usd_parts["run"]) for one in found if one.target == "functions")
+
+    per_s = 128 * 4 * 0.0000166667  # each function once: 4 GB at the x86 price per GB-second
+    assert usd(handler_s=1.0) - usd() == pytest.approx(per_s, rel=0.01)
+    assert usd(init_s=2.0) - usd() == pytest.approx(2 * per_s if cold else 0, rel=0.01)
 
 
 def test_a_billion_tasks_are_simulated_in_bundles() -> None:

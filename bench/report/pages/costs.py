@@ -41,7 +41,7 @@ def page(found: Report, today: date) -> Page:
     spent, broken = _spent(found)
     used, unpriced = _prices_used(found.rows)
     sets = price_sets(used, today)
-    old = warnings(sets)
+    old = [*warnings(sets), *_code_only(found.rows)]
     lead = "USD are derived from billed quantities and dated prices when the report is written."
     if old:
         lead = f"Warning: {'; '.join(old)}."
@@ -73,6 +73,14 @@ def page(found: Report, today: date) -> Page:
             *([Table("Without a price", ["row", "reason"], unpriced)] if unpriced else []),
         ],
     )  # fmt: skip
+
+
+def _code_only(rows: Sequence[Sourced]) -> list[str]:
+    """What is to be said of rows from before functions were billed with what runs around the user's code."""
+    held = [s for s in rows if s.row.billed.function_requests and s.row.billed.function_code_s is None]
+    if not held:
+        return []
+    return [f"{len(held)} rows from before 2026-11-27 bill functions for the user's code only, without their handler"]
 
 
 def _spent(found: Report) -> tuple[list[Spent], list[Line]]:

@@ -102,3 +102,10 @@ def test_parts_of_a_command_add_up_and_lead_to_their_rows(found: Report) -> None
         assert parts == pytest.approx(Decimal(str(line.cells[7])), abs=Decimal("3e-6"))  # each part is rounded
         assert isinstance(line.cells[-1], Refs)
         assert {rows[ref].label for ref in line.cells[-1].refs} == {line.cells[2]}
+
+
+@pytest.mark.parametrize(("code_s", "told"), [(None, True), (1.5, False)])
+def test_rows_that_bill_functions_for_the_code_alone_are_told(found: Report, code_s: float | None, told: bool) -> None:
+    billed = Billed(function_s=2, function_gb_s=8, function_requests=2, function_code_s=code_s)
+    lead = costs.page(changed(found, engine="lithops", label="lithops", billed=billed), TODAY).lead
+    assert ("1 rows from before 2026-11-27 bill functions for the user's code only" in lead) == told
