@@ -17,7 +17,7 @@ first.write_text(f"import sys; sys.path.insert(0, {os.getcwd()!r})\n")
 endef
 export FIRST
 
-.PHONY: help bench test test-slow test-engine images test-images up down status plan estimate breakeven prices report benchmark pins clean
+.PHONY: help bench test test-slow test-engine recordings images test-images up down status plan estimate breakeven prices report benchmark pins clean
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -43,6 +43,8 @@ test-slow: $(READY)  ## the tests of scaling and sorting clusters and of the ima
 	@$(RUN) -m pytest -m slow
 test-engine: $(READY)  ## the long suite on a real Pulumi engine: up, change, refresh, destroy of the AWS and EKS stacks
 	@$(RUN) -m pytest -m slow_engine tests/engine
+recordings: $(READY)  ## the long suite again, and what it asked of IAM written to tests/permissions/recorded
+	@BREAKEVEN_RECORD=yes $(RUN) -m pytest -m slow_engine tests/engine
 images: $(READY)  ## build the images of runtimes/ with docker, podman or buildah; minutes
 	@$(RUN) -m ops.images
 test-images: $(READY)  ## the tests in containers of the built images: clusters, functions, probes; minutes

@@ -168,7 +168,7 @@ def _send(ssm: Any, instance: str, text: str) -> str:
             if error.response["Error"]["Code"] != "InvalidInstanceId" or time.monotonic() > until:
                 raise SessionError(
                     f"driver host {instance}: Session Manager says {error}; is it up (`python -m ops.status`), and may "
-                    "you send commands (docs/deployer-policy.json)? `--driver local` drives from here"
+                    "you send commands (docs/aws.md, Permissions)? `--driver local` drives from here"
                 ) from error
         time.sleep(_POLL_S)
 

@@ -99,8 +99,8 @@ class Network(pulumi.ComponentResource):
             tags={"Name": name},
             opts=child,
         )
-        # Empty rules in the default group, which AWS makes with all of its members open to each other.
-        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, ingress=[], egress=[], opts=child)
+        # The default group, whose members are open to each other, stays as AWS makes it: nothing here is put into it,
+        # and a deployer may not change what does not bear the stack's tag from its first moment.
         gateway = aws.ec2.InternetGateway(name, vpc_id=vpc.id, tags={"Name": name}, opts=child)
         routes = aws.ec2.RouteTable(
             name,

@@ -43,8 +43,10 @@ def single_host(name: str, args: SingleHostArgs, parent: pulumi.Resource) -> aws
             volume_type="gp3",
             encrypted=True,
             delete_on_termination=True,
-            tags={**args.tags, "Name": name},
         ),
+        # Given to the call that launches; tags of the root device would be put on the volume by a call of their own,
+        # which a deployer may make only for what bears the stack's tag already.
+        volume_tags={**args.tags, "Name": name},
         user_data=args.user_data,
         user_data_replace_on_change=True,
         tags={"Name": name},

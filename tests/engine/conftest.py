@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import requests
 
+from tests.permissions.recorder import Recorder
+
 ROOT = Path(__file__).parents[2]
 NEEDED = ("pulumi", "pulumi-language-python")
 PLUGINS = ("aws", "docker-build")
@@ -43,7 +45,7 @@ class Engine:
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.project,
-            env={**self.environment, **extra},
+            env={**self.environment, **_known_as(arguments), **extra},
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -76,6 +78,11 @@ class Engine:
         """The stack's outputs."""
         text = self.run("stack", "output", "-s", stack, "--json")
         return dict(json.JSONDecoder().raw_decode(text[text.index("{") :])[0])
+
+
+def _known_as(arguments: tuple[str, ...]) -> dict[str, str]:
+    """The stack's name as the caller's access key, by which a recording tells who asked."""
+    return {"AWS_ACCESS_KEY_ID": arguments[arguments.index("-s") + 1]} if "-s" in arguments else {}
 
 
 def missing() -> str | None:
@@ -120,7 +127,15 @@ def cloud() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def engine(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def recorder(cloud: str) -> Iterator[Recorder]:
+    """Stands before the cloud and writes down what IAM would be asked."""
+    made = Recorder(cloud)
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def engine(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine with a state of its own. Stack files get a salt at `init`, so it works on a copy."""
     project = tmp_path_factory.mktemp("project")
     unneeded = shutil.ignore_patterns(
@@ -135,7 +150,7 @@ def engine(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Engine:
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "AWS_ENDPOINT_URL": cloud,
+        "AWS_ENDPOINT_URL": recorder.endpoint,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -19,6 +20,9 @@ class FailingProxy:
     def refuse(self, text: str) -> None:
         """From now on, refuse each request that holds this text; an empty text lets all pass."""
         self.refused, self.hits = text, 0
+
+    def note(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Called with each request before it is passed on."""
 
     def end(self) -> None:
         """Stop listening."""
@@ -38,6 +42,7 @@ def _handler_for(proxy: FailingProxy) -> type[http.server.BaseHTTPRequestHandler
                 self._answer(403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", {})
                 return
             headers = {key: value for key, value in self.headers.items() if key.lower() != "connection"}
+            proxy.note(self.command, self.path, headers, body)
             url = f"{proxy.target}{self.path}"
             answer = requests.request(
                 self.command, url, headers=headers, data=body, timeout=120, allow_redirects=False, stream=True

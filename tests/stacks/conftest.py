@@ -24,6 +24,12 @@ BASE = {
     "resultsBucket": "results",
     "images": {name: f"{REGISTRY}/{name}@{DIGEST}" for name in ("cluster", "functions")},
 }
+# Of what roles are given by ARN; all other ARNs are made up.
+ARNS = {
+    "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:123456789012:log-group:NAME",
+    "aws:lambda/function:Function": "lambda:us-east-1:123456789012:function:NAME",
+    "aws:secretsmanager/secret:Secret": "secretsmanager:us-east-1:123456789012:secret:NAME-AbCdEf",
+}
 PERSON = Person(
     "tester", "203.0.113.7/32", "us-east-1", vcpu_quota=512, lambda_concurrency=1000, lambda_memory_mib=10_240
 )
@@ -49,7 +55,8 @@ class _Recorder(mocks.Mocks):
         if args.typ == "pulumi:pulumi:StackReference":
             return args.name, {"name": args.name, "outputs": BASE}
         self.resources[args.typ, args.name] = args.inputs
-        arn = f"arn:aws:mock:us-east-1:123456789012:{args.typ.rpartition(':')[2]}/{args.name}"
+        made_up = f"mock:us-east-1:123456789012:{args.typ.rpartition(':')[2]}/{args.name}"
+        arn = "arn:aws:" + ARNS.get(args.typ, made_up).replace("NAME", str(args.inputs.get("name", args.name)))
         if args.typ == "aws:eks/cluster:Cluster":
             return args.name, {"endpoint": "https://eks", "certificateAuthority": {"data": "Q0E="}, **args.inputs}
         if args.typ == "aws:eks/nodeGroup:NodeGroup":

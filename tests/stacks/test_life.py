@@ -26,14 +26,14 @@ COLLEAGUE = replace(
 # Kind and input -> why a change of it ends and restarts nothing that runs. Tags come on top, for every kind: AWS
 # changes them by a call of their own.
 IN_PLACE = {
-    ("aws:ec2/instance:Instance", "rootBlockDevice"): "only the volume's tags differ, which the test asserts",
+    ("aws:ec2/instance:Instance", "volumeTags"): "CreateTags on the volume",
     ("aws:eks/cluster:Cluster", "vpcConfig"): "only the public endpoint's client, which the test asserts",
     ("aws:scheduler/schedule:Schedule", "scheduleExpression"): "UpdateSchedule",
     ("aws:ssm/parameter:Parameter", "insecureValue"): "PutParameter",
     ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"): "ignored: the first value stays",
     ("kubernetes:batch/v1:CronJob", "spec"): "only the schedule, which the test asserts",
 }
-DETAIL = {"rootBlockDevice": {"tags"}, "vpcConfig": {"publicAccessCidrs"}, "spec": {"schedule"}}
+DETAIL = {"vpcConfig": {"publicAccessCidrs"}, "spec": {"schedule"}}
 
 
 def _stacks() -> Iterator[str]:
