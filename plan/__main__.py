@@ -28,7 +28,7 @@ def main(stack: str) -> None:
         raise click.ClickException(str(error)) from None
     who, unjudged = (None, None) if settings.program == "embedded" else _person(root / f"Pulumi.{stack}.yaml")
     run = dry_run(settings, who, unjudged)
-    Console().print(render(run), soft_wrap=True)
+    Console().print(render(run), soft_wrap=not sys.stdout.isatty())
     sys.exit(1 if run.violations else 0)
 
 
@@ -37,10 +37,9 @@ def _person(path: Path) -> tuple[Person | None, str | None]:
     try:
         return person({key: str(value) for key, value in config.items()}, os.environ), None
     except PersonError as error:
-        said = (
-            f"quotas; {error}" if not error.missing else f"quotas, for want of {', '.join(error.missing)} (Pulumi.yaml)"
-        )
-        return None, said
+        if error.wrong:
+            raise click.ClickException("; ".join(error.wrong)) from None
+        return None, f"quotas and budget in your region, for want of {', '.join(error.missing)} (docs/aws.md)"
 
 
 if __name__ == "__main__":

@@ -24,18 +24,43 @@ STACKS = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path
 Changed = Callable[[str, dict[str, Any]], Settings]
 
 
-def shown(settings: Settings, person: Person | None = None) -> str:
+def shown(settings: Settings, person: Person | None = None, width: int = 80) -> str:
     text = StringIO()
-    Console(width=80, file=text).print(render(dry_run(settings, person)), soft_wrap=True)
+    Console(width=width, file=text).print(render(dry_run(settings, person)), soft_wrap=True)
     return text.getvalue()
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_stack_fits_eighty_columns_uncut(stack: str, generous: Person) -> None:
     text = shown(load(stack, ROOT), generous)
-    table = [line for line in text.splitlines() if not re.match(r"(memory|note|refused|not judged):", line)]
+    table = [
+        line for line in text.splitlines() if not re.match(r"(memory|note|refused|declared|quotas.*|not judged):", line)
+    ]
     assert all(len(line) <= 80 for line in table)
     assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [70, 60, 40])
+def test_no_figure_is_cut_on_a_narrow_terminal(width: int, generous: Person) -> None:
+    text = shown(load("bench-128", ROOT), generous, width)
+    assert "…" not in text
+    for figure in ("USD/h 30.72", "limit MiB 3586", "nodes x slots 64 x 2", "workers 128"):
+        assert figure in text
+
+
+def test_the_quotas_to_ask_for_are_named(generous: Person) -> None:
+    text = shown(load("bench-128", ROOT), generous)
+    assert "132 vCPU of running On-Demand Standard instances, 128 concurrent Lambda executions, 4096 MB" in text
+    assert "Lambda" not in shown(load("k8s-32", ROOT), generous)
+
+
+def test_a_wrong_value_of_a_persons_is_an_error_and_not_unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("BREAKEVEN_VCPU_QUOTA", "many")
+    result = CliRunner().invoke(main, ["--stack", "bench-32"])
+    assert result.exit_code == 1
+    assert "Error: found vcpuQuota 'many'" in result.output
+    assert result.output.count("\n") == 1
 
 
 def test_what_the_published_shape_is_and_costs(generous: Person) -> None:
@@ -57,11 +82,11 @@ def test_what_the_published_shape_is_and_costs(generous: Person) -> None:
 
 def test_without_an_account_it_says_what_was_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    for key in ("OWNER", "CLIENT_CIDR", "REGION", "VCPU_QUOTA", "LAMBDA_CONCURRENCY"):
+    for key in ("OWNER", "CLIENT_CIDR", "REGION", "VCPU_QUOTA", "LAMBDA_CONCURRENCY", "LAMBDA_MEMORY_MIB"):
         monkeypatch.delenv(f"BREAKEVEN_{key}", raising=False)
     result = CliRunner().invoke(main, ["--stack", "bench-32"])
     assert result.exit_code == 0, result.output
-    assert "not judged: quotas, for want of owner, clientCidr, region" in result.output
+    assert "not judged: quotas and budget in your region, for want of owner, clientCidr, region" in result.output
 
 
 def test_a_refused_stack_ends_with_one_and_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
