@@ -84,12 +84,10 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 
 def access(found: Outputs) -> Access:
-    """How workers reach the stack's buckets. Keys are read from where the outputs say they are kept."""
-    if found.s3_endpoint is None:
-        return Access(region=found.region)
-    keys = json.loads(Path(found.s3_secret_at).read_text()) if found.s3_secret_at else {}
-    redaction.keep(keys.get("accessKeyId"), keys.get("secretAccessKey"))
-    return Access(found.s3_endpoint, found.region, keys.get("accessKeyId"), keys.get("secretAccessKey"))
+    """How workers reach the stack's buckets: by keys in a file of this machine, or by the role of where they run."""
+    where = Access(found.s3_endpoint, found.region, found.s3_secret_at)
+    redaction.keep(*where.keys())
+    return where
 
 
 def _pulumi_output(stack: str, root: Path) -> str:

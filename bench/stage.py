@@ -232,9 +232,11 @@ class Arrivals(Iterator[Any]):
             tries.append(tried)
         if not tries:
             return
+        exchange, environment = self._stage.exchange.for_functions()
         futures = self._stage.session.executor.map(
             functions_side.call,
-            [(self._function, tried.item, self._stage.exchange) for tried in tries],
+            [(self._function, tried.item, exchange) for tried in tries],
+            extra_env=environment,
             timeout=self._stage.timeout_s,
             include_modules=["tasks"],
         )

@@ -4,10 +4,11 @@ A value is pickled with its large buffers apart (protocol 5), so that a gigabyte
 one string: an object has the parts one after the other, Redis has them in chunks, and readers get views.
 """
 
+import os
 import pickle
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ IN_REPORT_BYTES = 6 * 1024
 IN_REDIS_BYTES = 128 << 20
 # Far below the 512 MiB that Redis takes as one value.
 _CHUNK_BYTES = 64 << 20
+REDIS_PASSWORD = "BREAKEVEN_REDIS_PASSWORD"  # noqa: S105  where it is, not what it is
 # A payload that nobody fetched must not fill the cache for ever.
 _REDIS_KEPT_S = 3600
 
@@ -35,11 +37,12 @@ class PayloadGone(OSError):
 
 @dataclass(frozen=True)
 class RedisAt:
-    """A Redis host. ca: the certificate authority's PEM text; None where it speaks plain TCP."""
+    """A Redis host. password: None where it is in the environment, as `REDIS_PASSWORD`. ca: the certificate authority's
+    PEM text; None where it speaks plain TCP."""
 
     host: str
     port: int
-    password: str = field(repr=False)
+    password: str | None = field(repr=False)
     ca: str | None = None
 
 
@@ -54,9 +57,17 @@ class Exchange:
     """
 
     way: Literal["auto", "store", "s3", "redis"]
-    access: tuple[str | None, ...] = field(repr=False)
+    access: tuple[str | None, ...]
     prefix: str
     redis: RedisAt | None = None
+
+    def for_functions(self) -> tuple["Exchange", dict[str, str]]:
+        """Itself without a secret, and the environment that a function needs beside it: arguments of functions lie in
+        the bucket for days, their environment goes with the call."""
+        if self.redis is None or self.redis.password is None:
+            return self, {}
+        bare = replace(self, redis=replace(self.redis, password=None))
+        return bare, {REDIS_PASSWORD: self.redis.password}
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,8 @@ def _connected(exchange: Exchange) -> Values:
     at = exchange.redis
     if at is None:
         raise ValueError("found a stack without a cache, wanted Redis: choose exchange auto, s3 or store")
-    return Values(at.host, at.port, at.password, at.ca)
+    password = os.environ[REDIS_PASSWORD] if at.password is None else at.password
+    return Values(at.host, at.port, password, at.ca)
 
 
 def _to_redis(exchange: Exchange, key: str, parts: Sequence[Any]) -> bool:

@@ -1,6 +1,7 @@
 """Objects in an S3 bucket or files in a folder, read alike: by ranges, by blocks ahead, as a stream."""
 
 import functools
+import json
 import os
 import random
 import time
@@ -8,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import boto3
@@ -48,12 +49,23 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Access:
-    """How a worker reaches the bucket. All None: the provider's own endpoint with the worker's own role."""
+    """How a worker reaches the bucket. All None: the provider's own endpoint with the worker's own role.
+
+    keys_at: a JSON file of this machine with accessKeyId and secretAccessKey. Not the keys themselves: this goes with
+    functions' arguments, which lie in the bucket.
+    """
 
     endpoint_url: str | None = None
     region: str | None = None
-    access_key_id: str | None = field(default=None, repr=False)
-    secret_access_key: str | None = field(default=None, repr=False)
+    keys_at: str | None = None
+
+    def keys(self) -> tuple[str | None, str | None]:
+        """The access key's id and its secret, as they are now; None twice where the worker's role is used."""
+        if self.keys_at is None:
+            return None, None
+        with open(self.keys_at) as file:
+            found = json.load(file)
+        return found["accessKeyId"], found["secretAccessKey"]
 
 
 @dataclass(frozen=True)
@@ -97,12 +109,13 @@ class EndpointFailed(OSError):
 @functools.lru_cache(maxsize=4)
 def s3_client(access: Access) -> Any:
     """One boto3 client per process and access: building one costs tens of milliseconds."""
+    key_id, secret = access.keys()
     return boto3.client(
         "s3",
         endpoint_url=access.endpoint_url,
         region_name=access.region,
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
         config=Config(
             # rclone's endpoint sends no checksums, and botocore refuses a ranged read without one by default.
             request_checksum_calculation="when_required",

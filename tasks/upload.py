@@ -40,12 +40,13 @@ def _bucket_key(uri: str) -> tuple[str, str] | None:
 def s3_writer(access: Access) -> Any:
     """The client for writing. Here botocore retries: bodies are in memory, repeating a request is harmless."""
     config = Config(retries={"mode": "standard", "total_max_attempts": ATTEMPTS}, read_timeout=_READ_TIMEOUT_S)
+    key_id, secret = access.keys()
     return boto3.client(
         "s3",
         endpoint_url=access.endpoint_url,
         region_name=access.region,
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
         config=s3_client(access).meta.config.merge(config),
     )
 

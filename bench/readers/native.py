@@ -178,9 +178,10 @@ def storage_options(access: Access, objects: Sequence[DataObject]) -> dict[str, 
     """fsspec's options for S3, as Dask and pandas take them; None for files."""
     if not objects or not objects[0].uri.startswith("s3://"):
         return None
+    key_id, secret = access.keys()
     return {
-        "key": access.access_key_id,
-        "secret": access.secret_access_key,
+        "key": key_id,
+        "secret": secret,
         "client_kwargs": {"endpoint_url": access.endpoint_url, "region_name": access.region},
         "config_kwargs": {
             "request_checksum_calculation": "when_required",
@@ -197,9 +198,10 @@ def arrow_filesystem(access: Access, objects: Sequence[DataObject]) -> tuple[Any
     if not uris or not uris[0].startswith("s3://"):
         return fs.LocalFileSystem(), uris
     where = urlsplit(access.endpoint_url or "")
+    key_id, secret = access.keys()
     filesystem = fs.S3FileSystem(
-        access_key=access.access_key_id,
-        secret_key=access.secret_access_key,
+        access_key=key_id,
+        secret_key=secret,
         region=access.region,
         endpoint_override=where.netloc or None,
         scheme=where.scheme or None,

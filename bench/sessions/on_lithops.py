@@ -32,14 +32,15 @@ def config(functions: FunctionsOutputs, access: Access, bucket: str) -> dict[str
         "execution_timeout": functions.timeout_s,
     }
     if functions.platform == "local":
+        key_id, secret = access.keys()
         # Version 1: one runner per job with a pool of forked workers. The default starts an interpreter per task.
         return {
             "lithops": {"backend": "localhost", "storage": "minio", "log_level": None, **common},
             "localhost": {"version": 1, "runtime": functions.runtime, "worker_processes": functions.max_workers},
             "minio": {
                 "endpoint": access.endpoint_url,
-                "access_key_id": access.access_key_id,
-                "secret_access_key": access.secret_access_key,
+                "access_key_id": key_id,
+                "secret_access_key": secret,
                 "storage_bucket": bucket,
             },
         }

@@ -8,7 +8,7 @@ from bench.sessions.session import WorkerLost
 from tasks.objects import Access, EndpointFailed, ObjectChanged, ObjectGone
 from tasks.records import BadData
 
-NOWHERE = Access("http://127.0.0.1:9", "us-east-1", "a", "b")
+NOWHERE = Access("http://127.0.0.1:9", "us-east-1", "/no/keys.json")
 
 
 class RayTaskError(Exception):

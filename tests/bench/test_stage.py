@@ -1,5 +1,6 @@
 """The decorator on the real embedded stack: references as results arrive, failures apart, bounds, cancel, every way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,10 @@ from bench.stage import Arrivals, Stage
 from plan.outputs import Outputs
 from tasks.exchange import IN_REPORT_BYTES, Exchange, PayloadGone, RedisAt, fetch, hand_over
 from tasks.listing import list_objects
-from tasks.objects import NoData
+from tasks.objects import NoData, s3_client
 from tasks.redis_values import OutOfRoom, Refused, Values
 from tasks.stage import FunctionOutOfMemory, StageFailed
+from tasks.upload import stat
 
 SMALL, LARGE = 10, 1_000_000
 
@@ -183,7 +186,7 @@ def test_a_cache_that_refuses_or_is_none_is_told(sessions: Sessions) -> None:
 
 
 def test_no_password_is_shown() -> None:
-    told = Exchange("auto", ("http://127.0.0.1:1", None, "id", "hidden-key"), "s3://b/p", RedisAt("h", 1, "hidden-too"))
+    told = Exchange("auto", ("http://127.0.0.1:1", None, "keys.json"), "s3://b/p", RedisAt("h", 1, "hidden"))
     assert "hidden" not in repr(told)
 
 
@@ -199,3 +202,30 @@ def test_an_error_pickles_with_all_it_says() -> None:
     error = FunctionOutOfMemory("f", 3, "'x'", "out-of-memory", 1, "killed")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.index, type(again)) == (str(error), 3, FunctionOutOfMemory)
+
+
+def _everything(sessions: Sessions) -> Iterator[tuple[str, bytes]]:
+    """Every object of the stack's buckets."""
+    client = s3_client(sessions.access)
+    out = sessions.outputs
+    for bucket in (out.working_bucket, out.data_bucket, out.results_bucket):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=str(bucket)):
+            for found in page.get("Contents", []):
+                body = client.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+                yield f"s3://{bucket}/{found['Key']}", body
+
+
+def test_no_secret_is_in_any_object_of_the_buckets(sessions: Sessions) -> None:
+    """Lithops leaves functions and their arguments in the working bucket, where they stay for days on AWS."""
+    out = sessions.outputs
+    keys = json.loads(Path(str(out.s3_secret_at)).read_text())
+    assert out.cache is not None
+    secrets = [Path(out.cache.secret_at).read_text().strip(), *keys.values()]
+    for way in ("redis", "s3"):
+        assert [r.result().size for r in made(sessions, np.arange, exchange=way)([LARGE])] == [LARGE]
+    (pool,) = sessions.of("lithops")
+    # As a reader's function, which is given beside its part how to reach the bucket.
+    assert next(pool.stream(stat, [(sessions.access, f"s3://{out.working_bucket}/none")])).result is None
+    found = dict(_everything(sessions))
+    assert any("lithops.jobs/" in name for name in found), "nothing was looked at"
+    assert [name for name, body in found.items() for secret in secrets if secret.encode() in body] == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.objects import Access, s3_client
+from tests.keys import keys_file
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
             except OSError:
                 assert process.poll() is None, (root.parent / "rclone.log").read_text()
                 assert time.monotonic() < deadline, "rclone did not listen within 30 s"
-        access = Access(f"http://127.0.0.1:{port}", "us-east-1", "key", "secret-of-a-test")
+        keys = keys_file(root.parent / "keys.json", "key", "secret-of-a-test")
+        access = Access(f"http://127.0.0.1:{port}", "us-east-1", keys)
         yield Endpoint(access, "bucket", root / "bucket")
     finally:
         s3_client.cache_clear()

@@ -48,6 +48,13 @@ NAMES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys as the environment has them, for endpoints that no stack made."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+
+
 def fill(folder: Path) -> None:
     for name in NAMES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +195,7 @@ def flaky(*script: str) -> Iterator[tuple[Access, type[_Flaky]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Access(f"http://127.0.0.1:{server.server_port}", "us-east-1", "k", "s"), handler
+        yield Access(f"http://127.0.0.1:{server.server_port}", "us-east-1"), handler
     finally:
         server.released.set()  # type: ignore[attr-defined]
         server.shutdown()
@@ -241,4 +248,4 @@ def test_an_endpoint_that_is_not_there_is_named() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
         port = server.server_address[1]
     with pytest.raises(EndpointFailed, match="failed 5 times"):
-        read_range(Access(f"http://127.0.0.1:{port}", "us-east-1", "k", "s"), REQUEST)
+        read_range(Access(f"http://127.0.0.1:{port}", "us-east-1"), REQUEST)

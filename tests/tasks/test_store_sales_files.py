@@ -22,6 +22,7 @@ from tasks.manifest import Incomplete, OtherData, base_of, begin, finish, kept_r
 from tasks.objects import Access
 from tasks.store_sales import Block, FileSpec, plan_files
 from tasks.upload import abort_pending, cut, put_stream, read_bytes, remove, s3_writer, stat
+from tests.keys import keys_file
 
 MIB = 2**20
 QUERY = Query()
@@ -61,7 +62,8 @@ def serve(folder: Path, file_limit: int | None = None) -> tuple[subprocess.Popen
     for line in server.stderr:
         if "Starting s3 server on [" in line:
             url = line.split("[")[1].split("]")[0].rstrip("/")
-            return server, Access(url, "us-east-1", "testkey0001", "testsecret0001")
+            keys = keys_file(folder.with_name(f"{folder.name}-keys.json"), "testkey0001", "testsecret0001")
+            return server, Access(url, "us-east-1", keys)
     raise AssertionError(f"rclone ended with {server.wait()} before it served")
 
 
