@@ -32,10 +32,14 @@ _MADE_AT = 315_619_200
 """2 January 1980, of every file: a session packs the code for workers as ZIP, which knows no earlier day."""
 
 # What runs there before the command: no image holds the code, so that a change of it needs no new image. The archive is
-# our own, and `filter` came with Python 3.11.4.
+# our own, which is why its content must have the hash in its name; `filter` came with Python 3.11.4.
 FETCH = (
-    "import boto3, io, sys, tarfile; "
-    "body = boto3.client('s3').get_object(Bucket=sys.argv[1], Key=sys.argv[2])['Body'].read(); "
+    "import boto3, hashlib, io, sys, tarfile; "
+    "bucket, key = sys.argv[1:]; "
+    "body = boto3.client('s3').get_object(Bucket=bucket, Key=key)['Body'].read(); "
+    "found = hashlib.sha256(body).hexdigest(); "
+    "key == f'driver/{found}.tar.gz' or "
+    "sys.exit(f's3://{bucket}/{key}: found SHA-256 {found}, which is not the code that was sent: not run'); "
     "tarfile.open(fileobj=io.BytesIO(body)).extractall('.')"
 )
 
@@ -64,7 +68,7 @@ def bundle(root: Path, outputs: Outputs) -> tuple[str, bytes]:
             entry.size, entry.mtime = len(content), _MADE_AT
             archive.addfile(entry, io.BytesIO(content))
     body = gzip.compress(packed.getvalue(), mtime=0)
-    return f"driver/{hashlib.sha256(body).hexdigest()[:16]}.tar.gz", body
+    return f"driver/{hashlib.sha256(body).hexdigest()}.tar.gz", body
 
 
 def packages(outputs: Outputs) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ What belongs to a person (owner, client address, region, quota) is not here: see
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +20,8 @@ CONFIG_KEY = "breakeven:settings"
 
 Engine = Literal["ray", "dask"]
 Platform = Literal["local", "ec2", "eks"]
+# As AWS names general purpose buckets: they go into policies as they stand, where `*` would mean every bucket.
+BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 
 RESERVED = ("functions", "cache", "driver", "kubernetes", "s3", "redis")
@@ -169,6 +171,9 @@ class Settings(Setting):
     equal_limits: bool = Field(False, description="hold every compared platform to the smallest derived limit")
     intended: Intended | None = Field(None, description="what the stack was made for, and the estimate's default")
     base: str | None = Field(None, description="bench: the long-lived stack whose buckets and images are used")
+    read_buckets: list[BucketName] = Field(
+        [], description="bench: buckets of your own, by name, that workers and functions may read (--data s3://...)"
+    )
     ttl_h: float | None = Field(None, ge=0.25, le=8760, description="hours until expiry; bench: required")
     budget_usd: float | None = Field(
         None, gt=0, le=1_000_000, description="worst cost until expiry may not exceed it; bench: required"

@@ -14,10 +14,13 @@ from plan.settings import Cluster, Settings, Worker
 
 FUNCTIONS = "functions"
 
-SYSTEM_SHARE_MIB = 640
-"""What a VM keeps for everything that is not a worker process. Ray's share of it was measured here (2.60 without the
-dashboard: raylet, log monitor, two agents: 345 MiB resident; Dask 2026.8's nannies: 105 MiB); 255 MiB is what EKS
-reserves for an idle system (catalog.eks); together 600, rounded up. Sessions read `seen` back from running workers."""
+ENGINE_SHARE_MIB = 384
+"""What an engine's own processes take beside the workers of a node, measured here: Ray 2.60 without the dashboard
+(raylet, log monitor, two agents) 345 MiB resident, Dask 2026.8's nannies 105 MiB; rounded up."""
+
+SYSTEM_SHARE_MIB = ENGINE_SHARE_MIB + 256
+"""What a VM keeps for everything that is not a worker process: beside the engine, what EKS reserves for an idle system
+(255 MiB, catalog.eks). Sessions read `seen` back from running workers."""
 
 LAMBDA_MIB_PER_VCPU = 1769
 """AWS Lambda gives one vCPU at this memory size, and in proportion to it elsewhere."""
@@ -72,6 +75,11 @@ def sizes(settings: Settings) -> dict[str, Size]:
         name: _held(size, smallest) if name in settings.compared and size.limit_mib > smallest.limit_mib else size
         for name, size in found.items()
     }
+
+
+def node_limit_mib(size: Size) -> int:
+    """What a VM's container, which holds all workers of the node and the engine's own processes, is limited to."""
+    return size.slots_per_node * size.limit_mib + ENGINE_SHARE_MIB
 
 
 def placement(instance_type: str, worker: Worker) -> Placement:
@@ -235,5 +243,8 @@ def _held(size: Size, smallest: Size) -> Size:
 
 
 def _enforced(cluster: Cluster) -> EnforcedBy:
-    # Dask's nanny ends a worker at its limit; Ray's memory is for scheduling only.
-    return "nanny" if cluster.engine == "dask" else "none"
+    # Dask's nanny ends a worker at its limit. Ray's memory is for scheduling only; on a VM the container's cgroup holds
+    # the node's workers together.
+    if cluster.engine == "dask":
+        return "nanny"
+    return "cgroup" if cluster.platform == "ec2" else "none"

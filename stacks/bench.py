@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.buckets import Buckets
 from infra.aws.cache_host import CacheHost, CacheHostArgs
 from infra.aws.cluster_vms import ClusterVms, ClusterVmsArgs, Site
 from infra.aws.dask_vms import DaskVms
@@ -19,7 +20,7 @@ from infra.aws.network import Network, NetworkArgs, Party
 from infra.aws.ray_vms import RayVms
 from plan.person import Person
 from plan.settings import Settings
-from plan.sizing import FUNCTIONS, Size, sizes
+from plan.sizing import FUNCTIONS, Size, node_limit_mib, sizes
 from stacks.judged import judge, judge_stack, same_region, still_ahead, tags
 from stacks.place import Place, autoscale_outputs
 
@@ -55,9 +56,12 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         region=region,
         subnet_id=network.subnet_ids[0],
         image_id=amazon_linux(network),
-        data_bucket=base.require_output("dataBucket"),
-        working_bucket=base.require_output("workingBucket"),
-        results_bucket=base.require_output("resultsBucket"),
+        buckets=Buckets(
+            data=base.require_output("dataBucket"),
+            working=base.require_output("workingBucket"),
+            results=base.require_output("resultsBucket"),
+            also_read=settings.read_buckets,
+        ),
         cluster_image=images["cluster"],
         repository_arn=images["cluster"].apply(repository_arn),
         tags=carried,
@@ -82,9 +86,9 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
         "region": region,
         "workerMemoryMib": settings.worker.memory_mib,
         "workerVcpu": settings.worker.vcpu,
-        "dataBucket": site.data_bucket,
-        "workingBucket": site.working_bucket,
-        "resultsBucket": site.results_bucket,
+        "dataBucket": site.buckets.data,
+        "workingBucket": site.buckets.working,
+        "resultsBucket": site.buckets.results,
         "images": images,
         "clusters": {
             **{name: _cluster_outputs(settings, size[name], made) for name, made in clusters.items()},
@@ -128,6 +132,7 @@ def _cluster(settings: Settings, name: str, size: Size, place: Place) -> Cluster
         slots_per_node=size.slots_per_node,
         vcpu_per_slot=settings.worker.vcpu,
         limit_mib=size.limit_mib,
+        node_limit_mib=node_limit_mib(size),
         autoscale=cluster.autoscale,
     )
     return KINDS[cluster.engine](f"{settings.stack}-{name}", args, place.opts)
@@ -157,8 +162,7 @@ def _functions(settings: Settings, size: Size, place: Place) -> LithopsFunctions
         memory_mib=size.limit_mib,
         timeout_s=settings.functions.timeout_s,
         architecture=settings.functions.architecture,
-        data_bucket=place.site.data_bucket,
-        working_bucket=place.site.working_bucket,
+        buckets=place.site.buckets,
         subnet_ids=place.network.subnet_ids if inside else (),
         security_group_ids=[place.network.group_ids["functions"]] if inside else (),
     )

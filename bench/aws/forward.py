@@ -2,13 +2,12 @@
 
 import shutil
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from bench.aws.reach import handshake
 from bench.leash import Leashed
 from bench.sessions.session import SessionError
 
@@ -53,19 +52,12 @@ class PortForward:
     def speaks_tls(self, secret: Path, until: float) -> bool:
         """Whether the far end answers in TLS with the stack's certificate before `until`, on the monotonic clock: the
         near end accepts connections long before. Raises SessionError where the forwarding itself has ended."""
-        context = ssl.create_default_context(cafile=str(secret / "ca.pem"))
-        context.check_hostname = False
-        context.load_cert_chain(secret / "cert.pem", secret / "key.pem")
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 self._said.seek(0)
                 said = self._said.read().decode(errors="replace").strip()[-500:]
                 raise SessionError(f"the forwarding to {self._to} ended: {said or 'it said nothing'}")
-            with (
-                suppress(OSError),  # ssl.SSLError too
-                socket.create_connection(("127.0.0.1", self.port), timeout=5) as plain,
-                context.wrap_socket(plain),
-            ):
+            if handshake("127.0.0.1", self.port, secret):
                 return True
             time.sleep(_POLL_S)
         return False

@@ -20,7 +20,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import machine
-from bench.aws import vm_cluster
+from bench.aws import boot_log, vm_cluster
 from bench.aws.driven import STOP_GRACE_S
 from bench.aws.follow import RUN_S, Follow
 from bench.aws.mailbox import Mailbox
@@ -63,7 +63,7 @@ def run(
     host = _Host(ssm, instance)
     follow = Follow(host, mailbox, results, say, poll_s)
     try:
-        command = host.command = _send(ssm, instance, text)
+        command = host.command = _send(ssm, outputs, text)
         say(f"driver host {instance}: run {run_id}\n")
         return follow.until_end()
     except KeyboardInterrupt:
@@ -131,28 +131,21 @@ def script(
         [
             "set -eu",
             "cloud-init status --wait >/dev/null || true # the image is pulled at first boot",
-            'folder=$(mktemp -d "${BREAKEVEN_DRIVER_DIR:-/var/tmp}/breakeven-XXXXXX")',
+            "boot=${BREAKEVEN_BOOT_DIR:-/var/lib/breakeven}",
+            'if [ ! -e "$boot/booted" ]; then',
+            '  echo "the boot of this host failed and it is about to end: $(tail -n 5 "$boot/boot.log")" >&2',
+            "  exit 1",
+            "fi",
+            'folder=$(mktemp -d "${BREAKEVEN_DRIVER_DIR:-/var/tmp}/breakeven-XXXXXX") # closed to all but root',
             "trap 'rm -rf \"$folder\"' EXIT",
-            'chmod 777 "$folder" # the container has a user of its own, who is not root',
-            f'{shlex.join(docker)} --volume "$folder:/work" {shlex.join(image)}',
+            'mkdir -m 777 "$folder/work" # the container has a user of its own, who is not root',
+            f'{shlex.join(docker)} --volume "$folder/work:/work" {shlex.join(image)}',
         ]
     )
 
 
-def _must_be_there(outputs: Outputs) -> None:
-    """Raises SessionError where the driver host was terminated, which no waiting for its agent would show."""
-    filters = [{"Name": "instance-id", "Values": [str(outputs.driver_instance)]}]
-    answer = boto3.client("ec2", region_name=outputs.region).describe_instances(Filters=filters)
-    states = [one["State"]["Name"] for reservation in answer["Reservations"] for one in reservation["Instances"]]
-    if states not in (["pending"], ["running"]):
-        found = states[0] if states else "no such instance"
-        raise SessionError(
-            f"driver host {outputs.driver_instance}: found {found}, wanted one that runs; an expiry that has fired "
-            f"terminates it. `pulumi up --refresh -s {outputs.stack}` brings a stack back whose time was extended"
-        )
-
-
-def _send(ssm: Any, instance: str, text: str) -> str:
+def _send(ssm: Any, outputs: Outputs, text: str) -> str:
+    instance = str(outputs.driver_instance)
     until = time.monotonic() + AGENT_DEADLINE_S
     while True:
         try:
@@ -170,7 +163,24 @@ def _send(ssm: Any, instance: str, text: str) -> str:
                     f"driver host {instance}: Session Manager says {error}; is it up (`python -m ops.status`), and may "
                     "you send commands (docs/aws.md, Permissions)? `--driver local` drives from here"
                 ) from error
+            _must_be_there(outputs)
         time.sleep(_POLL_S)
+
+
+def _must_be_there(outputs: Outputs) -> None:
+    """Raises SessionError where the driver host has ended, which no waiting for its agent would show: it does so at the
+    stack's expiry, and when its boot fails."""
+    instance = str(outputs.driver_instance)
+    filters = [{"Name": "instance-id", "Values": [instance]}]
+    answer = boto3.client("ec2", region_name=outputs.region).describe_instances(Filters=filters)
+    states = [one["State"]["Name"] for reservation in answer["Reservations"] for one in reservation["Instances"]]
+    if states not in (["pending"], ["running"]):
+        found = states[0] if states else "no such instance"
+        why = boot_log.why_gone(boto3.client("s3", region_name=outputs.region), outputs, instance)
+        raise SessionError(
+            f"driver host {instance}: found {found}, wanted one that runs; an expiry that has fired terminates it, as "
+            f"does a boot that failed ({why}). `pulumi up --refresh -s {outputs.stack}` makes another"
+        )
 
 
 class _Host:

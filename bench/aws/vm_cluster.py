@@ -1,21 +1,19 @@
 """A stack's cluster on EC2 while a session uses it: head before workers, everything at zero after."""
 
-import itertools
 import json
-import socket
-import statistics
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
+from bench.aws import boot_log
 from bench.aws.forward import PortForward, must_have_tools
 from bench.aws.ray_member import RayMember
+from bench.aws.reach import answers
 from bench.sessions.session import Fleet, SessionError
 from plan import redaction
 from plan.outputs import ClusterOutputs, Outputs
@@ -27,6 +25,10 @@ DOWN_DEADLINE_S = 600.0
 PORTS = {"ray": 6379, "dask": 8786}  # runtimes/cluster/boot-ray-head.sh, boot-dask-scheduler.sh
 
 _POLL_S = 2.0
+_LOOK_S = 10.0  # between two looks at the groups while an engine is waited for
+_FEW = 3
+"""So many hosts, or a tenth of the cluster, are replaced when their boot fails: at 1 % per host, 64 lose three or fewer
+249 times of 250; more have a cause that the next ones share."""
 PATIENT = Config(retries={"mode": "standard", "max_attempts": 8})
 
 
@@ -52,86 +54,132 @@ class VmCluster:
         self._scaling = _client("autoscaling", outputs)
         self._member: RayMember | None = None
         self._forward: PortForward | None = None
-        self._began = time.monotonic()
+        self._began = self._asked_at = time.monotonic()
+        self._seen, self._gone = set[str](), set[str]()
         slots, least = cluster.slots_per_node, cluster.autoscale.min_workers if cluster.autoscale else None
         # Where the engine's autoscaler moves the group, a session waits for its least and leaves the rest to it.
         self._nodes = cluster.nodes if least is None else -(-least // slots)
         self._workers = self._nodes * slots
 
     def up(self, deadline_s: float = UP_DEADLINE_S) -> tuple[str, str]:
-        """Ask for the head, then at once for the workers, which boot beside it and wait for it; return when it answers:
-        the engine's address, and the file (Ray) or folder (Dask) of its secret. Raises SessionError at the deadline."""
-        self._began = began = time.monotonic()
-        was_up = self._desired(str(self._cluster.head_group)) == 1
-        self._ask(str(self._cluster.head_group), 1)
+        """Ask for the head and, once it answers to the stack's secret, for the workers; return then: the engine's
+        address, and the file (Ray) or folder (Dask) of its secret.
+
+        Raises SessionError at the deadline, or as soon as the head has left its group. Whatever it raises, both groups
+        have been asked for zero.
+        """
+        self._began = time.monotonic()
+        try:
+            return self._up(self._began + deadline_s)
+        except BaseException:
+            self._to_zero()
+            raise
+
+    def _up(self, until: float) -> tuple[str, str]:
+        head = str(self._cluster.head_group)
+        was_up = self._desired(head) == 1
+        self._ask(head, 1)
         secret = fetch_secret(self._outputs, str(self._cluster.secret_at), self._folder)
-        instance, host = self._head(began + deadline_s)
+        instance, host = self._head(until)
+        address, secret_at = self._join(instance, host, secret, until)
+        if not was_up:
+            self.spent_s = {"head": time.monotonic() - self._began}
+        # Not before: workers that wait for a head that never answers cost as much as those that work.
         if self._cluster.autoscale is None or not was_up:
             self._ask(str(self._cluster.group), self._nodes)
+        self._asked_at = time.monotonic()
+        return address, secret_at
+
+    def _join(self, instance: str, host: str, secret: Path, until: float) -> tuple[str, str]:
+        """Wait until the head takes this client for one of its own: by its certificate, or as a member by its token."""
         port = PORTS[self._cluster.engine]
-        at = (host, port)
+        if self._cluster.engine == "ray":
+            self._wait_for(instance, f"{host}:{port}", until, lambda look: answers(host, port, look))
+            token = str(secret / "token")
+            if self._member is None or not self._member.of(host):
+                self._leave()
+                self._member = RayMember(host, port, token)
+            return f"{host}:{port}", token
         if self._outside:
             self._leave()
-            self._forward = PortForward(instance, host, port, self._outputs.region)
-            at = ("127.0.0.1", self._forward.port)
-        until = began + deadline_s
-        if not (self._forward.speaks_tls(secret, until) if self._forward else answers(host, port, until)):
-            raise SessionError(
-                f"{self._cluster.head_group}: {host}:{port} silent {deadline_s:.0f} s on; {self._look()}"
-            )
-        if not was_up:
-            self.spent_s = {"head": time.monotonic() - began}
-        if self._cluster.engine == "dask":
-            return f"tls://{at[0]}:{at[1]}", str(secret)
-        token = str(secret / "token")
-        if self._member is None or not self._member.of(host):
-            self._leave()
-            self._member = RayMember(host, port, token)
-        return f"{host}:{port}", token
+            forward = self._forward = PortForward(instance, host, port, self._outputs.region)
+            self._wait_for(instance, f"{host}:{port}", until, lambda look: forward.speaks_tls(secret, look))
+            return f"tls://127.0.0.1:{forward.port}", str(secret)
+        self._wait_for(instance, f"{host}:{port}", until, lambda look: answers(host, port, look, secret))
+        return f"tls://{host}:{port}", str(secret)
+
+    def _wait_for(self, instance: str, where: str, until: float, answered: Callable[[float], bool]) -> None:
+        while not answered(min(until, time.monotonic() + _LOOK_S)):
+            group = str(self._cluster.head_group)
+            if instance not in self._instances(group):
+                why = boot_log.why_gone(_client("s3", self._outputs), self._outputs, instance)
+                raise SessionError(f"{group}: its host {instance} left before its engine answered; {why}")
+            if time.monotonic() >= until:
+                silent = time.monotonic() - self._began
+                raise SessionError(f"{group}: {where} silent {silent:.0f} s on; {self._look()}")
 
     def ready(self, fleet: Callable[[], Fleet], deadline_s: float = UP_DEADLINE_S) -> None:
-        """Wait until the engine counts every worker, `deadline_s` from `up` at most. Raises SessionError: how many of
-        how many, and where to look."""
-        began = time.monotonic()
+        """Wait until the engine counts every worker, `deadline_s` from `up` at most; a few hosts whose boot fails are
+        replaced. Raises SessionError: how many of how many, and where to look."""
+        look_at = 0.0
         while (found := fleet().workers) < self._workers:
+            if time.monotonic() >= look_at:
+                self._replace(found)
+                look_at = time.monotonic() + _LOOK_S
             if time.monotonic() - self._began > deadline_s:
-                listed = len(self._instances(str(self._cluster.group)))
-                raise SessionError(
-                    f"{self._cluster.group}: {found} of {self._workers} workers joined in {deadline_s:.0f} s, "
-                    f"{listed} of {self._nodes} instances are there; {self._look()}"
-                )
+                raise SessionError(f"{self._count(found)}, {deadline_s:.0f} s after the first request; {self._look()}")
             time.sleep(_POLL_S)
         if self.spent_s:
-            self.spent_s.setdefault("nodes", time.monotonic() - began)
+            self.spent_s.setdefault("nodes", time.monotonic() - self._asked_at)
+
+    def _replace(self, joined: int) -> None:
+        """A host whose boot failed has left the group with its place: ask for another."""
+        group = _described(self._scaling, str(self._cluster.group))
+        there = {str(one["InstanceId"]) for one in group["Instances"]}  # those that are about to go, too
+        self._gone |= self._seen - there
+        self._seen |= there
+        if self._cluster.autoscale is not None or group["DesiredCapacity"] >= self._nodes:
+            return
+        most = max(_FEW, self._nodes // 10)
+        if len(self._gone) > most:
+            raise SessionError(f"{self._count(joined)}: not replaced, as more than {most} is no accident")
+        self._ask(str(self._cluster.group), self._nodes)
+
+    def _count(self, joined: int) -> str:
+        group = str(self._cluster.group)
+        found = f"{group}: {joined} of {self._workers} workers joined, "
+        found += f"{len(self._instances(group))} of {self._nodes} instances are there"
+        if not self._gone:
+            return found
+        last = max(self._gone)
+        why = boot_log.why_gone(_client("s3", self._outputs), self._outputs, last)
+        return f"{found}, {len(self._gone)} left after a failed boot ({last}: {why})"
 
     def boot_phases_s(self) -> dict[str, float]:
-        """Seconds between one boot stamp and the next, by the later one's name: medians over the workers' published
-        logs (runtimes/cluster/phases.sh). Empty where none is there."""
-        s3, found = _client("s3", self._outputs), dict[str, list[float]]()
-        for instance in self._instances(str(self._cluster.group)):
-            key = f"boot/{self._outputs.stack}/{instance}.jsonl"
-            with suppress(ClientError):  # it joined before its log was there, or is an old image's
-                body = s3.get_object(Bucket=str(self._outputs.working_bucket), Key=key)["Body"].read()
-                for phase, seconds in between(body.decode().splitlines()):
-                    found.setdefault(phase, []).append(seconds)
-        return {phase: statistics.median(seconds) for phase, seconds in found.items()}
+        """Seconds between one boot stamp and the next: medians over the workers' published logs."""
+        instances = self._instances(str(self._cluster.group))
+        return boot_log.phases_s(_client("s3", self._outputs), self._outputs, instances)
 
     def down(self, deadline_s: float = DOWN_DEADLINE_S) -> None:
         """Workers to zero, then the head, both asked for before either is waited for: a second Ctrl-C finds nothing to
         pay for. Raises SessionError where instances stay."""
-        groups = [str(self._cluster.group), str(self._cluster.head_group)]
-        try:
-            for group in groups:
-                self._ask(group, 0)
-        finally:
-            self._leave()
+        groups = self._to_zero()
         until = time.monotonic() + deadline_s
-        while there := [instance for group in groups for instance in self._instances(group)]:
+        while there := [one["InstanceId"] for group in groups for one in _described(self._scaling, group)["Instances"]]:
             if time.monotonic() > until:
                 raise SessionError(
                     f"{' and '.join(groups)}: {len(there)} instances {deadline_s:.0f} s after zero: {there}"
                 )
             time.sleep(_POLL_S)
+
+    def _to_zero(self) -> list[str]:
+        """Ask both groups for zero, the second whatever the first says, and return them."""
+        groups = [str(self._cluster.group), str(self._cluster.head_group)]
+        with ExitStack() as each:
+            each.callback(self._leave)
+            for group in reversed(groups):
+                each.callback(self._ask, group, 0)
+        return groups
 
     def _leave(self) -> None:
         if self._member:
@@ -154,11 +202,12 @@ class VmCluster:
         return int(_described(self._scaling, group)["DesiredCapacity"])
 
     def _instances(self, group: str) -> list[str]:
-        return [str(one["InstanceId"]) for one in _described(self._scaling, group)["Instances"]]
+        """Those of the group that it is not about to end."""
+        there = _described(self._scaling, group)["Instances"]
+        return [str(one["InstanceId"]) for one in there if not one["LifecycleState"].startswith("Terminat")]
 
     def _head(self, until: float) -> tuple[str, str]:
-        """Id and private address of the head's newest running instance: an old one that is being ended may still be
-        there."""
+        """Id and private address of the head's newest running instance that its group is not about to end."""
         ec2, group = _client("ec2", self._outputs), str(self._cluster.head_group)
         filters = [
             {"Name": "tag:aws:autoscaling:groupName", "Values": [group]},
@@ -166,16 +215,20 @@ class VmCluster:
         ]
         while True:
             reservations = ec2.describe_instances(Filters=filters)["Reservations"]
-            if running := [instance for one in reservations for instance in one["Instances"]]:
+            running = [instance for one in reservations for instance in one["Instances"]]
+            staying = self._instances(group)
+            if running := [instance for instance in running if instance["InstanceId"] in staying]:
                 newest = max(running, key=lambda instance: instance["LaunchTime"])
                 return str(newest["InstanceId"]), str(newest["PrivateIpAddress"])
+            if not self._desired(group):
+                raise SessionError(f"{group}: its host left before it was running; {self._look()}")
             if time.monotonic() > until:
                 raise SessionError(f"{group}: no instance is running; its activity history says why (quota, capacity)")
             time.sleep(_POLL_S)
 
     def _look(self) -> str:
-        where = f"s3://{self._outputs.working_bucket}/boot/{self._outputs.stack}/"
-        return f"see {where}<instance>.jsonl and .log, or on the host /var/lib/breakeven/boot.jsonl"
+        where = boot_log.place(self._outputs)
+        return f"see {where}<instance>.jsonl and .log, or on the host /var/lib/breakeven/boot.log"
 
 
 def fetch_secret(outputs: Outputs, name: str, folder: Path) -> Path:
@@ -199,21 +252,6 @@ def zero(outputs: Outputs) -> list[str]:
     for group in had:
         scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0, HonorCooldown=False)
     return had
-
-
-def answers(host: str, port: int, until: float) -> bool:
-    """Whether something listens there before `until`, on the monotonic clock."""
-    while time.monotonic() < until:
-        with suppress(OSError), socket.create_connection((host, port), timeout=2):
-            return True
-        time.sleep(_POLL_S / 4)
-    return False
-
-
-def between(lines: Iterable[str]) -> list[tuple[str, float]]:
-    """(phase, seconds since the stamp before it) of a boot log's lines, in the order of time."""
-    stamps = sorted((float(stamp["at"]), str(stamp["phase"])) for stamp in map(json.loads, lines))
-    return [(phase, at - before) for (before, _), (at, phase) in itertools.pairwise(stamps)]
 
 
 def _client(service: str, outputs: Outputs) -> Any:

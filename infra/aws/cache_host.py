@@ -43,9 +43,12 @@ class CacheHost(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         secret = KeptSecret(f"{name}-secret", KeptSecretArgs(f"breakeven/{name}", cache_secret), opts=child)
         read = allow(["secretsmanager:GetSecretValue"], [secret.arn])
-        identity = HostIdentity(name, HostIdentityArgs([read]), opts=child)
+        log = args.site.buckets.boot_log(args.site.stack)
+        identity = HostIdentity(name, HostIdentityArgs([read, log]), opts=child)
         settings: dict[str, pulumi.Input[str]] = {
+            "BREAKEVEN_STACK": args.site.stack,
             "BREAKEVEN_REGION": args.site.region,
+            "BREAKEVEN_WORKING_BUCKET": args.site.buckets.working,
             "BREAKEVEN_SECRET": secret.path,
             "BREAKEVEN_PORT": str(PORT),
             "BREAKEVEN_MAX_MEMORY_MIB": str(args.max_memory_mib),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pulumi
 
-from infra.aws.host_identity import HostIdentity, HostIdentityArgs, allow, pull_images, read_bucket, write_bucket
+from infra.aws.buckets import Buckets
+from infra.aws.host_identity import HostIdentity, HostIdentityArgs, allow, pull_images
 from infra.aws.kept_secret import KeptSecret, KeptSecretArgs
 from infra.aws.node_group import NodeGroup, NodeGroupArgs
 from infra.aws.user_data import user_data
@@ -21,9 +22,7 @@ class Site:
     region: str
     subnet_id: pulumi.Input[str]
     image_id: pulumi.Input[str]
-    data_bucket: pulumi.Input[str]
-    working_bucket: pulumi.Input[str]
-    results_bucket: pulumi.Input[str]
+    buckets: Buckets
     cluster_image: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
     tags: Mapping[str, pulumi.Input[str]]
@@ -31,7 +30,8 @@ class Site:
 
 @dataclass(frozen=True)
 class ClusterVmsArgs:
-    """One cluster. `limit_mib`: what a worker is held to. `nodes`: how far the worker group may grow."""
+    """One cluster. `limit_mib`: what a worker is held to; `node_limit_mib`: what all workers of a node and the engine's
+    own processes are held to together. `nodes`: how far the worker group may grow."""
 
     site: Site
     security_group_id: pulumi.Input[str]
@@ -41,6 +41,7 @@ class ClusterVmsArgs:
     slots_per_node: int
     vcpu_per_slot: int
     limit_mib: int
+    node_limit_mib: int
     autoscale: Autoscale | None = None
 
 
@@ -89,7 +90,8 @@ class ClusterVms(pulumi.ComponentResource):
                 "BREAKEVEN_SLOTS": str(args.slots_per_node),
                 "BREAKEVEN_VCPU_PER_SLOT": str(args.vcpu_per_slot),
                 "BREAKEVEN_LIMIT_MIB": str(args.limit_mib),
-                "BREAKEVEN_WORKING_BUCKET": site.working_bucket,
+                "BREAKEVEN_WORKING_BUCKET": site.buckets.working,
+                **({"BREAKEVEN_NODE_MEMORY_MIB": str(args.node_limit_mib)} if part == "workers" else {}),
                 **_autoscale_settings(args),
             }
             made[part] = NodeGroup(
@@ -115,8 +117,8 @@ class ClusterVms(pulumi.ComponentResource):
 def statements(
     site: Site, groups: Mapping[str, str], secret_arn: pulumi.Input[str], part: str, scales: bool
 ) -> list[dict[str, Any]]:
-    """What a host of the cluster may do: pull its image, read its secret and the data, write its working files, find
-    the head, and leave its own group; an autoscaled cluster's head may also move the workers' group."""
+    """What a host of the cluster may do: pull its image, read its secret and the data, write its boot log, find the
+    head, and leave its own group; an autoscaled cluster's head may also move the workers' group."""
     ours = {"StringEquals": {"aws:ResourceTag/breakeven:stack": site.stack}}
 
     def group_arn(name: str) -> str:
@@ -126,8 +128,7 @@ def statements(
     found = [
         *pull_images([site.repository_arn]),
         allow(["secretsmanager:GetSecretValue"], [secret_arn]),
-        *read_bucket(site.data_bucket),
-        *write_bucket(site.working_bucket),
+        *site.buckets.host(site.stack),
         allow(["ec2:DescribeInstances"], ["*"]),
         allow(leave, [group_arn(groups[part])], ours),
     ]

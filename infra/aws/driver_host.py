@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from infra.aws.cluster_vms import Site
-from infra.aws.host_identity import HostIdentity, HostIdentityArgs, allow, pull_images, write_bucket
+from infra.aws.host_identity import HostIdentity, HostIdentityArgs, allow, pull_images
 from infra.aws.single_host import SingleHostArgs, single_host
 from infra.aws.user_data import user_data
 from plan.cost import VOLUME_GIB
@@ -41,7 +41,7 @@ class DriverHost(pulumi.ComponentResource):
             "BREAKEVEN_STACK": args.site.stack,
             "BREAKEVEN_REGION": args.site.region,
             "BREAKEVEN_IMAGE": args.site.cluster_image,
-            "BREAKEVEN_WORKING_BUCKET": args.site.working_bucket,
+            "BREAKEVEN_WORKING_BUCKET": args.site.buckets.working,
         }
         instance = single_host(
             name,
@@ -70,9 +70,8 @@ def statements(args: DriverHostArgs) -> list[dict[str, Any]]:
     secrets = [allow(["secretsmanager:GetSecretValue"], args.secret_arns)] if args.secret_arns else []
     return [
         *pull_images([site.repository_arn]),
-        *write_bucket(site.data_bucket),
-        *write_bucket(site.working_bucket),
-        *write_bucket(site.results_bucket),
+        *site.buckets.driver(),
+        site.buckets.boot_log(site.stack),
         *secrets,
         allow(["ec2:DescribeInstances", "autoscaling:DescribeAutoScalingGroups"], ["*"]),
         allow(["autoscaling:SetDesiredCapacity"], [groups], ours),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.aws.buckets import Buckets
 from infra.aws.eks import Eks, EksArgs
 from infra.aws.eks_expiry import EndNodesAtExpiry, EndNodesAtExpiryArgs
 from infra.aws.eks_identity import PodIdentity, PodIdentityArgs, autoscaler_statements, call_functions
-from infra.aws.host_identity import read_bucket, write_bucket
 from infra.kubernetes.access import DRIVER, WORKERS
 from infra.kubernetes.clusters import PodCluster, PodClusters, PodClustersArgs, engines_of
 from infra.kubernetes.operators import AUTOSCALER_ACCOUNT, NodeScaling, Operators, OperatorsArgs
@@ -28,9 +28,7 @@ class EksClustersArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     client_cidr: str
     image: pulumi.Input[str]
-    data_bucket: pulumi.Input[str]
-    working_bucket: pulumi.Input[str]
-    results_bucket: pulumi.Input[str]
+    buckets: Buckets
     at: pulumi.Input[str]
     ttl_h: float
     functions: bool
@@ -94,13 +92,10 @@ class EksClusters(pulumi.ComponentResource):
         self.register_outputs({"name": self.name, "namespace": self.namespace})
 
     def _identities(self, name: str, args: EksClustersArgs, eks: Eks, scales: bool) -> list[PodIdentity]:
-        data, working = read_bucket(args.data_bucket), write_bucket(args.working_bucket)
         wanted = {
-            (args.stack, WORKERS): [*data, *working],
+            (args.stack, WORKERS): args.buckets.worker(),
             (args.stack, DRIVER): [
-                *write_bucket(args.data_bucket),
-                *working,
-                *write_bucket(args.results_bucket),
+                *args.buckets.driver(),
                 *([call_functions(args.region, args.stack)] if args.functions else []),
             ],
         }

@@ -9,11 +9,15 @@ from importlib.metadata import version
 import pulumi
 import pulumi_aws as aws
 
-from infra.aws.host_identity import allow, assumed_by, policy, read_bucket, write_bucket
+from infra.aws.buckets import Buckets
+from infra.aws.host_identity import allow, assumed_by, policy
 from infra.aws.role import bounded_role
 from infra.aws.user_data import RUNTIMES
 
 LOG_DAYS = 14
+LEAST_EVENT_AGE_S = 60
+"""Lambda's own bound. A call that is throttled waits for at most as long as it may run: by default it would be tried
+for six hours, also when its run was cancelled long before."""
 
 USER_ID = "breakeven"
 """Given to Lithops as `user_id`: by default it takes part of the caller's own id into the function's name, so that
@@ -52,8 +56,7 @@ class FunctionsArgs:
     memory_mib: int
     timeout_s: int
     architecture: str
-    data_bucket: pulumi.Input[str]
-    working_bucket: pulumi.Input[str]
+    buckets: Buckets
     subnet_ids: Sequence[pulumi.Input[str]] = ()
     security_group_ids: Sequence[pulumi.Input[str]] = ()
 
@@ -86,8 +89,7 @@ class LithopsFunctions(pulumi.ComponentResource):
         role = bounded_role(name, assumed_by("lambda.amazonaws.com"), child)
         statements = [
             allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
-            *read_bucket(args.data_bucket),
-            *write_bucket(args.working_bucket),
+            *args.buckets.function(),
         ]
         ready = [aws.iam.RolePolicy(name, role=role.id, policy=policy(*statements), opts=child), logs]
         if args.subnet_ids:
@@ -110,10 +112,16 @@ class LithopsFunctions(pulumi.ComponentResource):
             # Sessions set a variable for cold samples; a deploy in the middle of a run must not take it away.
             opts=pulumi.ResourceOptions(parent=self, depends_on=ready, ignore_changes=["environment"]),
         )
-        aws.lambda_.FunctionEventInvokeConfig(name, function_name=function.name, maximum_retry_attempts=0, opts=child)
+        aws.lambda_.FunctionEventInvokeConfig(
+            name,
+            function_name=function.name,
+            maximum_retry_attempts=0,
+            maximum_event_age_in_seconds=max(LEAST_EVENT_AGE_S, args.timeout_s),
+            opts=child,
+        )
         aws.s3.BucketObjectv2(
             name,
-            bucket=args.working_bucket,
+            bucket=args.buckets.working,
             key=called.apply(lambda known: metadata_key(known, args.region, lithops)),
             content=runtime_metadata(lithops, args.timeout_s),
             content_type="application/json",

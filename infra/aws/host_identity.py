@@ -34,19 +34,6 @@ def assumed_by(service: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [who]})
 
 
-def read_bucket(bucket: pulumi.Input[str]) -> list[dict[str, Any]]:
-    """List a bucket and read its objects."""
-    arn = pulumi.Output.concat("arn:aws:s3:::", bucket)
-    objects = pulumi.Output.concat(arn, "/*")
-    return [allow(["s3:ListBucket", "s3:GetBucketLocation"], [arn]), allow(["s3:GetObject"], [objects])]
-
-
-def write_bucket(bucket: pulumi.Input[str], prefix: str = "") -> list[dict[str, Any]]:
-    """Read a bucket, and write and delete objects below `prefix` (all of them by default)."""
-    below = pulumi.Output.concat("arn:aws:s3:::", bucket, f"/{prefix}*")
-    return [*read_bucket(bucket), allow(["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [below])]
-
-
 def pull_images(repository_arns: Sequence[pulumi.Input[str]]) -> list[dict[str, Any]]:
     """Log in to the registry (an action that takes no resource and writes nothing) and pull from these repositories."""
     pull = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
@@ -74,9 +61,11 @@ class HostIdentity(pulumi.ComponentResource):
         super().__init__("breakeven:aws:HostIdentity", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = bounded_role(name, assumed_by("ec2.amazonaws.com"), child)
-        aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=SESSION_MANAGER, opts=child)
-        aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
-        profile = aws.iam.InstanceProfile(name, path=ROLE_PATH, role=role.name, opts=child)
+        reached = aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=SESSION_MANAGER, opts=child)
+        allowed = aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
+        # Last: whatever takes the profile is launched after its role may do what its boot does.
+        ready = pulumi.ResourceOptions(parent=self, depends_on=[reached, allowed])
+        profile = aws.iam.InstanceProfile(name, path=ROLE_PATH, role=role.name, opts=ready)
         self.profile_arn = profile.arn
         self.role_arn = role.arn
         self.register_outputs({"profileArn": self.profile_arn, "roleArn": self.role_arn})

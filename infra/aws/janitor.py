@@ -65,6 +65,14 @@ class Janitor(pulumi.ComponentResource):
             memory_size=256,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[ready, logs]),
         )
+        # A round that could not begin is the next one's business.
+        aws.lambda_.FunctionEventInvokeConfig(
+            name,
+            function_name=function.name,
+            maximum_retry_attempts=2,
+            maximum_event_age_in_seconds=60 * args.every_min,
+            opts=child,
+        )
         clock = bounded_role(f"{name}-clock", assumed_by("scheduler.amazonaws.com"), child)
         may_call = aws.iam.RolePolicy(
             f"{name}-clock", role=clock.id, policy=policy(allow(["lambda:InvokeFunction"], [function.arn])), opts=child

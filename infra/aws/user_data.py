@@ -1,4 +1,4 @@
-"""What an instance runs at its first boot: settings as exported variables, then a script of `runtimes/`, unchanged."""
+"""What an instance runs at its first boot: settings as exported variables, then scripts of `runtimes/`, unchanged."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,6 +12,11 @@ LIMIT_BYTES = 16384  # EC2's limit on user data before base64
 RUNTIMES = Path(__file__).parents[2] / "runtimes"
 
 
+def script(name: str) -> str:
+    """The text of a host's first boot: what all hosts do first, and its own script, a path below `runtimes/`."""
+    return (RUNTIMES / "first-boot.sh").read_text() + (RUNTIMES / name).read_text()
+
+
 def render(script: str, settings: Mapping[str, str]) -> str:
     """User data from a script's text and its settings. Raises ValueError when EC2 would refuse its length."""
     exports = "".join(f"export {key}={shlex.quote(str(value))}\n" for key, value in sorted(settings.items()))
@@ -23,8 +28,8 @@ def render(script: str, settings: Mapping[str, str]) -> str:
     return text
 
 
-def user_data(script: str, settings: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
-    """`render` for settings that may be outputs; `script` is a path below `runtimes/`."""
-    text = (RUNTIMES / script).read_text()
+def user_data(name: str, settings: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+    """User data of a host, from settings that may be outputs; `name`: its script, a path below `runtimes/`."""
+    text = script(name)
     known: pulumi.Output[Any] = pulumi.Output.from_input(dict(settings))
     return known.apply(lambda values: render(text, values))

@@ -18,6 +18,9 @@ TTL_CAP_H = 24
 
 LAMBDA_MEMORY_MIB = (128, 10_240)
 LAMBDA_TIMEOUT_S = (1, 900)
+LEFT_TO_OTHERS = 100
+"""A hundredth of an account's concurrency, one at least, stays free: functions that take all of it keep the janitor,
+which ends what is forgotten, from running."""
 CACHE_SHARE = 0.75
 """Redis needs room beside its data for copies on write and buffers; above this share a node runs out of memory."""
 
@@ -139,9 +142,11 @@ def quota(case: Case) -> Iterator[Violation]:
     functions = case.settings.functions
     if functions is None or functions.platform != "lambda":
         return
-    if functions.max_workers > case.person.lambda_concurrency:
+    concurrency = case.person.lambda_concurrency
+    most = concurrency - max(1, concurrency // LEFT_TO_OTHERS)
+    if functions.max_workers > most:
         found = f"{functions.max_workers} functions at once"
-        wanted = f"at most {case.person.lambda_concurrency}, the quota in breakeven:lambdaConcurrency"
+        wanted = f"at most {most}: the quota in breakeven:lambdaConcurrency, {concurrency}, less what the janitor needs"
         fix = "lower maxWorkers, or ask AWS for a higher quota"
         yield case.refused("quota", "functions.maxWorkers", found, wanted, fix)
     memory = case.sizes[FUNCTIONS].limit_mib

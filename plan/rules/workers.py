@@ -171,4 +171,7 @@ def warnings(case: Case) -> list[str]:
     loose = [size.name for size in compared if size.enforced_by == "none"]
     if loose:
         said.append(f"memory is declared but nothing enforces it on {', '.join(loose)}")
+    shared = [size.name for size in compared if size.enforced_by == "cgroup"]
+    if shared:
+        said.append(f"on {', '.join(shared)} the workers of a node are held to their limits' sum, not each to its own")
     return said

@@ -9,7 +9,7 @@ if [ -n "${BREAKEVEN_MAX_NODES:-}" ]; then
   here=$(cd "$(dirname "$0")" && pwd)
   export PYTHONPATH=$here AUTOSCALER_UPDATE_INTERVAL_S=1
   export RAY_enable_autoscaler_v2=0 # the second version knows no node provider of one's own
-  config=${BREAKEVEN_BOOT_LOG%/*}/autoscaling.json
+  config=${log%/*}/autoscaling.json
   python "$here/ray_group_provider.py" "$address" >"$config"
   autoscaling=(--autoscaling-config="$config")
 fi

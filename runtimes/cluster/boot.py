@@ -10,18 +10,41 @@ Endpoints come from AWS_ENDPOINT_URL and AWS_EC2_METADATA_SERVICE_ENDPOINT where
 
 import json
 import os
+import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import boto3
 import requests
 from botocore.config import Config
+from botocore.exceptions import ClientError, NoCredentialsError
 
 METADATA = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 # Sixty-four hosts ask at once; the client's adaptive mode spreads them below the API's rate.
 PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 10})
+# A role made a moment ago is not known everywhere at once: a refusal counts only when it has lasted this long.
+ROLE_KNOWN_S = 60.0
+REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "InvalidClientTokenId")
 HEAD_DEADLINE_S = float(os.environ.get("BREAKEVEN_HEAD_DEADLINE_S", "600"))
+
+
+Answer = TypeVar("Answer")
+
+
+def again(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` returns, asked again while the host's role or its metadata is not there yet."""
+    until = time.monotonic() + ROLE_KNOWN_S
+    while True:
+        try:
+            return ask()
+        except (ClientError, NoCredentialsError, requests.RequestException) as error:
+            refused = not isinstance(error, ClientError) or error.response["Error"]["Code"] in REFUSED
+            if not refused or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(1, 3))  # noqa: S311  jitter is no secret
 
 
 def fact(path: str) -> str:
@@ -44,7 +67,8 @@ def head(group: str) -> str:
     ]
     deadline = time.monotonic() + HEAD_DEADLINE_S
     while time.monotonic() < deadline:
-        found = [i for r in ec2.describe_instances(Filters=filters)["Reservations"] for i in r["Instances"]]
+        answer = again(lambda: ec2.describe_instances(Filters=filters))
+        found = [instance for reservation in answer["Reservations"] for instance in reservation["Instances"]]
         if found:
             # The newest: an old head that is being ended may still be there.
             return str(max(found, key=lambda instance: instance["LaunchTime"])["PrivateIpAddress"])
@@ -56,7 +80,8 @@ def head(group: str) -> str:
 
 def secret(name: str, folder: Path) -> None:
     """Write each entry of the JSON secret as folder/<entry>."""
-    value = boto3.client("secretsmanager", config=PATIENT).get_secret_value(SecretId=name)["SecretString"]
+    client = boto3.client("secretsmanager", config=PATIENT)
+    value = again(lambda: client.get_secret_value(SecretId=name))["SecretString"]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for entry, text in json.loads(value).items():
         path = folder / entry
@@ -66,14 +91,15 @@ def secret(name: str, folder: Path) -> None:
 
 def publish(log: Path, bucket: str, key: str) -> None:
     """Put the log where sessions look for it."""
-    boto3.client("s3", config=PATIENT).put_object(Bucket=bucket, Key=key, Body=log.read_bytes())
+    client = boto3.client("s3", config=PATIENT)
+    again(lambda: client.put_object(Bucket=bucket, Key=key, Body=log.read_bytes()))
 
 
 def main(verb: str, *rest: str) -> None:
     """Run one verb."""
     match verb, rest:
         case "fact", (path,):
-            print(fact(path))
+            print(again(lambda: fact(path)))
         case "head", (group,):
             print(head(group))
         case "secret", (name, folder):

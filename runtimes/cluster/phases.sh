@@ -2,7 +2,11 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-stamp() { printf '{"phase": "%s", "at": %s}\n' "$1" "$(date +%s.%N)" >>"$BREAKEVEN_BOOT_LOG"; }
+# The container's own; it begins with what the host has logged, which it can read and not write.
+log=${BREAKEVEN_BOOT_LOG:-$HOME/boot.jsonl}
+if [ -n "${BREAKEVEN_HOST_LOG:-}" ]; then cat "$BREAKEVEN_HOST_LOG" >"$log"; fi
+
+stamp() { printf '{"phase": "%s", "at": %s}\n' "$1" "$(date +%s.%N)" >>"$log"; }
 
 boot() { python "$(dirname "${BASH_SOURCE[0]}")/boot.py" "$@"; }
 
@@ -18,4 +22,8 @@ prepare() {
   stamp secret
 }
 
-publish() { boot publish "$BREAKEVEN_BOOT_LOG" "$BREAKEVEN_WORKING_BUCKET" "boot/$BREAKEVEN_STACK/$instance.jsonl"; }
+# A log that does not get through ends no engine.
+publish() {
+  boot publish "$log" "$BREAKEVEN_WORKING_BUCKET" "boot/$BREAKEVEN_STACK/$instance.jsonl" ||
+    echo "the boot log was not published" >&2
+}

