@@ -8,6 +8,7 @@ import click
 
 from bench import command as around
 from bench.dataset import GENERATED_ABOVE, DataError
+from plan.quantity_option import GIGABYTES
 from tasks.address import BadAddress, normalised
 from tasks.dialect import Dialect
 
@@ -41,9 +42,7 @@ _DATA = (
         help="s3://bucket/prefix, a folder or a file; .gz, .bz2, .xz, .zst, .lz4 and .zip are read too. "
         "Default: what was generated last.",
     ),
-    click.option(
-        "--gb", type=click.FloatRange(min=0, min_open=True), help="With --estimate: size of the data in 2**30 bytes."
-    ),
+    click.option("--gb", type=GIGABYTES, help="With --estimate: size of the data in 2**30 bytes."),
     click.option("--column", default="ss_net_profit", show_default=True, help="The numeric column to query."),
     click.option(
         "--above",

@@ -59,9 +59,8 @@ def find(access: Access, found: Outputs, uri: str | None, query: Query, dialect:
     return Dataset(place, listing.objects, first[1].names if first else (), query, truth, dialect, told)
 
 
-def answer_line(data: Dataset, truth: Answer) -> str:
+def answer_line(query: Query, truth: Answer) -> str:
     """The true answer as a person reads it."""
-    query = data.query
 
     def number(units: int) -> str:
         return f"{Decimal(units).scaleb(-query.decimals):,f}"

@@ -64,7 +64,7 @@ def palette_fixed(log: Log, repeats: int, count: int = IMAGES) -> list[Figure]:
     sessions, found = log.sessions, []
     if sessions.outputs.data_bucket is None:
         raise DataError(f"stack {sessions.outputs.stack!r} has no data bucket for the images")
-    photographs = images.upload(sessions.access, sessions.outputs.data_bucket, images.sources(None), "shipped")
+    photographs = images.upload(sessions.access, sessions.outputs.data_bucket, images.sources(None).files, "shipped")
     work = photographs.work(count)
     truth = {uri: extract(sessions.access, uri) for uri in photographs.sizes}
     wanted = checksum([truth[uri] for uri in work])

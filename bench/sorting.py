@@ -188,22 +188,19 @@ def _hybrid(
     exchange = exchange_of(job.sessions, job.exchange)
     stage = Stage(function, pool, store_of(cluster), exchange, in_flight(pool), timeout_s=_timeout_s(job))
     pieces = _pieces(pool, job, functions=True)
-    try:
-        with spans.span("read"):
-            began_at = time.time()
-            arrivals = stage(_work(job, piece) for piece in pieces)
-            job.ledgers.append(arrivals.ledger)
-            try:
-                references = arrivals.in_order()
-            finally:
-                arrivals.close()
-        functions = arrivals.ledger.traces
-        spans.split("read", began_at, functions)
-        held = sort(references)
-        return Held(held.answer, functions, functions, {"pieces": len(pieces)}, check=held.check)  # type: ignore[attr-defined]
-    finally:
-        with spans.span("clean"):
-            clear(exchange)
+    job.afterwards.append(lambda: clear(exchange))
+    with spans.span("read"):
+        began_at = time.time()
+        arrivals = stage(_work(job, piece) for piece in pieces)
+        job.ledgers.append(arrivals.ledger)
+        try:
+            references = arrivals.in_order()
+        finally:
+            arrivals.close()
+    functions = arrivals.ledger.traces
+    spans.split("read", began_at, functions)
+    held = sort(references)
+    return Held(held.answer, functions, functions, {"pieces": len(pieces)}, check=held.check)  # type: ignore[attr-defined]
 
 
 def _work(job: Ingest, piece: ranges.Piece) -> sorting.Work:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tasks.trace import Trace
 
 # Spans in which the driver works by itself and no engine is asked anything.
-_OWN = ("plan", "merge", "clean")
+_OWN = ("plan", "merge")
 
 
 def own_share(phases: Mapping[str, float], wall_s: float) -> float:

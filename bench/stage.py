@@ -36,9 +36,10 @@ from plan import redaction
 from plan.outputs import CacheOutputs, Outputs
 from tasks import stage as functions_side
 from tasks.exchange import Exchange, RedisAt, fetch
-from tasks.objects import Access, s3_client
+from tasks.objects import Access
 from tasks.stage import FunctionLost, FunctionOutOfMemory, Report, StageFailed, shown
 from tasks.trace import Trace
+from tasks.upload import remove_below
 
 Way = Literal["auto", "store", "s3", "redis"]
 # Seconds between two looks at what Lithops's monitor, a thread of this process, has found in the bucket.
@@ -381,11 +382,7 @@ def _redis(cache: CacheOutputs | None, out: Outputs) -> RedisAt | None:
 
 def clear(exchange: Exchange) -> None:
     """Remove what a stage left in the bucket. References still to be fetched raise PayloadGone after it."""
-    bucket, _, prefix = exchange.prefix.removeprefix("s3://").partition("/")
-    client = s3_client(Access(*exchange.access))
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
-        for found in page.get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=found["Key"])
+    remove_below(Access(*exchange.access), exchange.prefix)
 
 
 @contextmanager

@@ -69,14 +69,22 @@ def _watched(
         return [done[index] for index in sorted(done)]
 
     try:
+        with deadline_as_error(data.uri, guard, timeout_s):
+            yield pieces, run
+    finally:
+        pool.close()
+
+
+@contextmanager
+def deadline_as_error(what: str, guard: Guard, timeout_s: float) -> Iterator[None]:
+    """What is inside must end within the deadline and the budget. Raises DataError where it does not."""
+    try:
         # Of the stack only what all engines share runs meanwhile: a baseline stands for that.
         with guard.watched("arrow", timeout_s):
-            yield pieces, run
+            yield
     except OverBudget as error:
         raise DataError(str(error)) from error
     except Deadline as error:
         raise DataError(
-            f"{data.uri}: its true answer was not read in {timeout_s:g} s: raise --timeout, or take less data"
+            f"the true answer of {what} was not found in {timeout_s:g} s: raise --timeout, or take less"
         ) from error
-    finally:
-        pool.close()

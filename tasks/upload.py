@@ -17,6 +17,7 @@ from tasks.objects import Access, DataObject, s3_client
 # S3 takes 10,000 parts of at least 5 MiB (all but the last): this reaches files of 78 GiB and holds little in memory.
 PART_BYTES = 8 * 2**20
 _MAX_PARTS = 10_000
+_DELETED_AT_ONCE = 1_000  # S3's limit
 # The first is no retry. botocore waits up to 1, 2, 4, 8 s between them, a random share of each.
 ATTEMPTS = 5
 # rclone's endpoint reads a new file through, at some 400 MB/s, before it first tells its ETag.
@@ -103,7 +104,7 @@ def _put_parts(client: Any, bucket: str, key: str, parts: Iterable[bytes]) -> No
 
 
 def _put_file(path: Path, blocks: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)  # its errors name the folder
     unfinished = path.with_name(f"{_UNFINISHED}{os.getpid()}-{path.name}")
     try:
         with unfinished.open("wb") as file:
@@ -112,8 +113,10 @@ def _put_file(path: Path, blocks: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())  # the name must not outlive a power cut that the bytes don't
         unfinished.replace(path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk's names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -164,10 +167,38 @@ def remove(access: Access, uri: str) -> None:
         s3_writer(access).delete_object(Bucket=target[0], Key=target[1])
 
 
+def remove_all(access: Access, uris: Iterable[str]) -> None:
+    """Remove many objects or files: on S3 a thousand by each request. Raises OSError naming the first that stays."""
+    by_bucket: dict[str, list[str]] = {}
+    for uri in uris:
+        target = _bucket_key(uri)
+        if target is None:
+            remove(access, uri)
+        else:
+            by_bucket.setdefault(target[0], []).append(target[1])
+    for bucket, keys in by_bucket.items():
+        for at in range(0, len(keys), _DELETED_AT_ONCE):
+            batch = [{"Key": key} for key in keys[at : at + _DELETED_AT_ONCE]]
+            done = s3_writer(access).delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            for error in done.get("Errors", [])[:1]:
+                raise OSError(f"s3://{bucket}/{error['Key']}: was not removed: {error.get('Code')}")
+
+
+def remove_below(access: Access, base: str) -> int:
+    """Remove whatever is below s3://bucket/prefix, and count it."""
+    bucket, _, prefix = base.removeprefix("s3://").partition("/")
+    pages = s3_writer(access).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    found = [f"s3://{bucket}/{entry['Key']}" for page in pages for entry in page.get("Contents", [])]
+    remove_all(access, found)
+    return len(found)
+
+
 def abort_pending(access: Access, base: str) -> int:
     """End the uploads below `base` that a killed process left behind, and count them. Not while others write there."""
     target = _bucket_key(base)
     if target is None:
+        if not os.path.isdir(base):
+            return 0
         left = list(Path(base).rglob(f"{_UNFINISHED}*"))
         for path in left:
             path.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ def ingest(
         finally:
             run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)), *skipped(run.rows), *against_itself(run.rows))
-            click.echo(dataset.answer_line(data, true))
+            click.echo(dataset.answer_line(data.query, true))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         conclude(run.rows, plan)
 

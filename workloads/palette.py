@@ -3,6 +3,7 @@
 Every engine extracts the same six colours of the same photographs, read from the bucket, and is watched meanwhile.
 """
 
+import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from bench import autoscale, budget, command, forecast, images, lifecycle, machi
 from bench.attempt import attempt, line, raise_if_interrupted
 from bench.autoscale import Bounds, Ran
 from bench.budget import Guard
+from bench.data_options import Address
 from bench.dataset import DataError
+from bench.engines import Sessions
 from bench.forecast import Asked
 from bench.options import Seconds, run_options
 from bench.parity import Unequal, check_equal, check_seen
@@ -28,7 +31,9 @@ from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.sessions.session import Fleet, Session
 from bench.table import printed
+from bench.truth import deadline_as_error
 from bench.verdict import conclude
+from tasks.listing import shown
 from tasks.objects import Access
 from tasks.palette import Palette, checksum, extract_all
 
@@ -69,9 +74,7 @@ class Job:
 @click.command(epilog="Example: python workloads/palette.py --stack dev-autoscale --count 1000 --repeats 1")
 @run_options
 @click.option("--count", default=1000, show_default=True, type=click.IntRange(1), help="Images, by reference.")
-@click.option(
-    "--images", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Your own photographs."
-)
+@click.option("--images", "folder", type=Address(must_exist=True), help="A folder of your own photographs.")
 @click.option("--chunk", default=1, show_default=True, type=click.IntRange(1), help="Images per task of a cluster.")
 @click.option(
     "--function-chunk", default=1, show_default=True, type=click.IntRange(1), help="Images per function; said in rows."
@@ -103,7 +106,7 @@ def palette(
     estimate: bool,
     timeout_s: float,
     count: int,
-    folder: Path | None,
+    folder: str | None,
     chunk: int,
     function_chunk: int,
     after: int,
@@ -122,8 +125,14 @@ def palette(
         bucket = sessions.outputs.data_bucket
         if bucket is None:
             raise DataError(f"stack {stack!r} has no data bucket for the images: give a stack that has one")
-        found = images.upload(sessions.access, bucket, images.sources(folder), folder.name if folder else "shipped")
-        truth = {one.uri: one for one in _truth(sessions.processes(1), sessions.access, list(found.sizes))}
+        if folder and folder.startswith("s3://"):
+            raise DataError(
+                f"found --images {folder}, wanted a folder: its photographs are put into the stack's bucket"
+            )
+        sources = images.sources(Path(folder) if folder else None)
+        click.echo(sources.told(), err=True)
+        found = images.upload(sessions.access, bucket, sources.files, Path(folder).name if folder else "shipped")
+        truth = {one.uri: one for one in _truth(sessions, list(found.sizes), guard, timeout_s)}
         sizes = {"lithops": function_chunk}
         job = Job(
             sessions.access, found, found.work(count), truth, {engine: sizes.get(engine, chunk) for engine in ENGINES},
@@ -146,6 +155,7 @@ def palette(
             lifecycle.started(sessions, labels, log.add)
             guard.keep(log.rows, log.path)
             printed().print(_table(log.rows))
+            click.echo(answer_lines(list(truth.values())))
             click.echo(f"rows: {log.path}", err=True)
         conclude(log.rows, plan)
 
@@ -258,10 +268,29 @@ def _seen(log: Log, job: Job, engine: str, ran: Ran, fields: dict[str, Any]) -> 
     return None
 
 
-def _truth(session: Session, access: Access, uris: Sequence[str]) -> list[Palette]:
-    (done,) = session.stream(extract_all, [(access, uris)])
-    found: list[Palette] = done.result
-    return found
+def _truth(sessions: Sessions, uris: Sequence[str], guard: Guard, timeout_s: float) -> list[Palette]:
+    """By processes of this machine, within the deadline. Raises DataError when that is over."""
+    pool = sessions.processes(min(4, os.cpu_count() or 1, len(uris)))
+    calls = [(sessions.access, list(uris[at : at + 16])) for at in range(0, len(uris), 16)]
+    try:
+        with deadline_as_error("the images", guard, timeout_s), progress(len(calls)) as report:
+            done = {}
+            for one in pool.stream(extract_all, calls):
+                done[one.index] = one.result
+                report.end("palettes for the true answer")
+    finally:
+        pool.close()
+    return [palette for index in sorted(done) for palette in done[index]]
+
+
+def answer_lines(truth: Sequence[Palette]) -> str:
+    """The true answer as a person reads it: the first palette, and each image that has none, with the reason."""
+    failed = [f"{shown(one.uri.rpartition('/')[2])}: {one.failed}" for one in truth if one.failed]
+    first = next((one for one in truth if one.colours), None)
+    colours = " ".join(f"#{bytes(colour).hex()}" for colour in first.colours) if first else ""
+    named = f", {shown(first.uri.rpartition('/')[2])} is {colours}" if first else ""
+    told = [f"answer: palettes of {len(truth) - len(failed)} of {len(truth)} images{named}"]
+    return "\n".join([*told, *(f"no palette of {one}" for one in failed[:10])])
 
 
 def _workers(log: Log, ran: Ran, limits: Bounds) -> Workers:

@@ -95,7 +95,7 @@ def sort(
         finally:
             run.finish()
             printed().print(table(run.rows, modelled(sessions.outputs)))
-            click.echo(dataset.answer_line(data, true))
+            click.echo(dataset.answer_line(data.query, true))
             if bad_count:
                 click.echo(f"{bad_count} rows of the data skipped: {'; '.join(map(str, examples[:3]))}")
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)

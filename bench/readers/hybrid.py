@@ -23,7 +23,7 @@ from tasks.answer import Answer, Query, merge
 from tasks.kept import Kept
 from tasks.listing import list_objects
 from tasks.trace import Trace
-from tasks.upload import remove
+from tasks.upload import remove_below
 
 Filtered = list[tuple[Kept, Trace]]
 # Filters in functions: (session, job, prefix for parts or None) to what each function returned.
@@ -83,37 +83,23 @@ def dask(filtered: Filter) -> Read:
         import pandas as pd
 
         parts_at = f"{job.working}/hybrid/{uuid.uuid4().hex}"
-        try:
-            handed = _filter(filtered, sessions[1], job, spans, parts_at)
-            with spans.span("sort"):
-                written = list_objects(job.access, parts_at)
-                if len(written) != len(handed):
-                    raise ValueError(f"{parts_at}: found {len(written)} parts, wanted {len(handed)}, one per function")
-                ordered = dd.read_csv(
-                    [item.uri for item in written],
-                    dtype={"units": "int64"},
-                    blocksize="80MB",
-                    storage_options=own.storage_options(job.access, written),
-                ).sort_values("units", ascending=False)
-                parts = ordered.map_partitions(
-                    native.traced_sorted_frame, job.data.query, meta=pd.Series([], dtype=object)
-                )
-                found = list(sessions[0].computed(parts))
-            return _outcome(found, handed, job.data.query)
-        finally:
-            with spans.span("clean"):
-                _remove_all(job, parts_at)
+        job.afterwards.append(lambda: remove_below(job.access, parts_at))
+        handed = _filter(filtered, sessions[1], job, spans, parts_at)
+        with spans.span("sort"):
+            written = list_objects(job.access, parts_at)
+            if len(written) != len(handed):
+                raise ValueError(f"{parts_at}: found {len(written)} parts, wanted {len(handed)}, one per function")
+            ordered = dd.read_csv(
+                [item.uri for item in written],
+                dtype={"units": "int64"},
+                blocksize="80MB",
+                storage_options=own.storage_options(job.access, written),
+            ).sort_values("units", ascending=False)
+            parts = ordered.map_partitions(native.traced_sorted_frame, job.data.query, meta=pd.Series([], dtype=object))
+            found = list(sessions[0].computed(parts))
+        return _outcome(found, handed, job.data.query)
 
     return read
-
-
-def _remove_all(job: Ingest, parts_at: str) -> None:
-    try:
-        left = list_objects(job.access, parts_at)
-    except OSError:  # none was written, or the endpoint is gone and its own error is on its way
-        return
-    for item in left:
-        remove(job.access, item.uri)
 
 
 def _filter(filtered: Filter, session: LithopsSession, job: Ingest, spans: Spans, parts_at: str | None) -> Filtered:

@@ -24,6 +24,19 @@ class Ingest:
     working: str | None
     memory_mib: int
     bad_rows: BadRows = "fail"
+    afterwards: list[Callable[[], object]] = field(default_factory=list, compare=False)
+    """What a sample leaves to be cleared up when the clock has stopped, also after a failure."""
+
+    def clear(self) -> None:
+        """Do what was left to be done afterwards, all of it. Raises the last that failed."""
+        failed = None
+        while self.afterwards:
+            try:
+                self.afterwards.pop()()
+            except Exception as error:
+                failed = error
+        if failed:
+            raise failed
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from plan.estimate.parameters import Draws
 from plan.outputs import FunctionsOutputs
 from tasks.objects import Access, s3_client
 from tasks.trace import Trace, traced
+from tasks.upload import remove_all
 
 # Seconds between two looks at the bucket for ended functions: Lithops's own is 2 s, longer than a small job.
 _LOOK_S = 0.05
@@ -166,10 +167,10 @@ class LithopsSession:
     def _clear(self) -> None:
         self.executor.job_monitor.stop()  # else it looks for what was cancelled until this process ends, and after
         self.executor.compute_handler.clear()
-        client = s3_client(self._access)
-        pages = client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=f"lithops.jobs/{self.executor.executor_id}"
+        pages = (
+            s3_client(self._access)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._bucket, Prefix=f"lithops.jobs/{self.executor.executor_id}")
         )
-        for page in pages:
-            for found in page.get("Contents", []):
-                client.delete_object(Bucket=self._bucket, Key=found["Key"])
+        left = (found["Key"] for page in pages for found in page.get("Contents", []))
+        remove_all(self._access, (f"s3://{self._bucket}/{key}" for key in left))

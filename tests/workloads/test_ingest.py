@@ -75,7 +75,7 @@ def test_an_engine_twice_and_its_warm_samples(data: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--column", "ss_net_profitt"), "the nearest is 'ss_net_profit'"),
+        (("--column", "ss_net_profitt"), "nearest: ss_net_profit"),
         (("--engines", "daks"), "did you mean 'dask'"),
         (("--stack", "dve"), "did you mean 'dev'"),
         (("--data", "s3://data/nothing/here"), "found 0 objects"),

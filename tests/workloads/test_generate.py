@@ -1,0 +1,57 @@
+"""What cannot be generated is refused in one line, and what fails in the middle leaves no file behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plan.outputs import Outputs
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def run(*options: str, cwd: Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHECKOUT / "workloads" / "generate.py"), *options]
+    if limit:  # in blocks of 1 KiB, for the workers too
+        command = ["bash", "-c", f'trap "" XFSZ; ulimit -f {limit}; exec "$@"', "bash", *command]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--gb", "0"), "is not in the range"),
+        (("--gb", "nan"), "is not a number in the range"),
+        (("--gb", "-1"), "is not in the range"),
+        (("--files", "0"), "is not in the range"),
+        (("--files", "1000000", "--gb", "0.001"), "raise --gb or lower --files"),
+        (("--to", "s3://"), "whose bucket is ''"),
+        (("--to", "gs://bucket/x"), "gs:// is not read"),
+        (("--to", "s3://nosuchbucket/x"), "the bucket's name"),
+        (("--to", "/proc/x"), "room for 0 GB"),
+        (("--to", "a-file/x"), "a-file"),
+        (("--gb", "1e8", "--to", "here"), "take less, or another disk"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    options: tuple[str, ...], said: str, dev_stack: Outputs, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").write_bytes(b"")
+    done = run("--gb", "0.001", "--files", "2", *options, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_nothing_unfinished(dev_stack: Outputs, tmp_path: Path) -> None:
+    """Both files hit the limit at once; the worker that is ended for the other's failure must leave nothing either."""
+    done = run("--gb", "0.02", "--files", "2", "--to", "made", cwd=tmp_path, limit=8000)
+    assert done.returncode == 1
+    assert "part-0000" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert [name for _, _, names in os.walk(tmp_path) for name in names] == []
+    done = run("--gb", "0.02", "--files", "2", "--to", "made/../made/", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "answer: " in done.stdout
