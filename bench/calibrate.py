@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 
 from bench import stats
+from bench.at_size import at_size, size_of
+from bench.costs import DOWN
 from bench.rows import Row, append
 from bench.stored import load as load_rows
 from bench.stored import told
@@ -23,10 +25,12 @@ from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import MB_PER_GB, Work, straggle
 from plan.faults import reported
 from plan.narrow import echo
+from plan.quantity_option import GIGABYTES
 from plan.settings import Settings, load
 from plan.stack_option import StackName
 
-MB = 2**20
+GB, MB = 2**30, 2**20
+READS = ("ingest", "sort")
 TARGETS = {"ray": "ray", "dask": "dask", "lithops": "functions"}
 
 
@@ -56,7 +60,7 @@ def overlay(rows: Iterable[Row], parameters: Parameters | None = None) -> list[P
         warm = [row for row in group if row.metric == "run_s" and row.condition == "warm"]
         cold = [row for row in group if row.metric == "run_s" and row.condition == "cold"]
         measured = {
-            "read_mb_s": [rate for row in warm if (rate := _read_mb_s(row, known))],
+            "read_mb_s": [rate for row in warm if row.workload in READS and (rate := _read_mb_s(row, known))],
             "teardown_s": [row.value or 0.0 for row in group if row.metric == "teardown_s"],
             "first_run_factor": _factors(warm, cold),
         }
@@ -144,16 +148,25 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
 
 @click.command(context_settings={"show_default": True})
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), required=True, help="A file of rows.")
+@click.option("--gb", type=GIGABYTES, help="Size of data to calibrate for; default: the largest in the rows.")
 @click.option("--stack", type=StackName(), default="dev", help="The stack that the rows are of.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the overlay, for plan.estimate --parameters.")
 @click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
-def main(rows: Path, stack: str, out: Path | None, keep: bool) -> None:
+def main(rows: Path, gb: float | None, stack: str, out: Path | None, keep: bool) -> None:
     """Say how far the estimate was from these rows, before and after calibration with them."""
+    if keep and rows.is_dir():
+        raise click.UsageError(f"found the folder {rows} with --keep, wanted one file to which estimates are appended")
     loaded, settings = load_rows([rows]), load(stack, Path.cwd())
-    found = [sourced.row for sourced in loaded.rows]
+    found = [sourced.row for sourced in loaded.rows if sourced.row.workload in ("ingest", DOWN)]
     for line in told(loaded.unreadable):
         click.echo(line, err=True)
-    own = overlay(found)
+    sizes = sorted({size_of(row) for row in found if row.metric == "run_s" and size_of(row)})
+    if not sizes:
+        raise click.ClickException(f"{rows}: found no run of ingest, wanted rows that workloads/ingest.py has left")
+    wanted = gb * GB if gb else sizes[-1]
+    if len(sizes) > 1:
+        echo(f"rows of {', '.join(f'{size / GB:.3g}' for size in sizes)} GB: calibrated for {wanted / GB:.3g} GB")
+    own = overlay(at_size(found, wanted))
     for title, parameters in (("as published", None), ("calibrated with these rows", read_parameters().overlaid(own))):
         for miss in misses(found, settings, parameters):
             shown = (

@@ -3,7 +3,6 @@
 The model is `plan.estimate`; here are the command's samples, its data, and what own rows say of the parameters.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from statistics import median
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, stack
+from bench.at_size import at_size
 from bench.calibrate import TARGETS, overlay
 from bench.costs import DOWN
 from bench.engines import BASELINES, NEEDS, EngineError, labels
@@ -25,7 +25,7 @@ from plan.estimate import Estimate, Range, Terms
 from plan.estimate.parameters import Draws, Parameter, Parameters
 from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import Work, straggle
-from plan.estimate.workloads import work
+from plan.estimate.workloads import IMAGES, work
 from plan.narrow import echo
 from plan.settings import Settings
 from plan.sizing import FUNCTIONS, sizes
@@ -133,7 +133,7 @@ def forecasts(
 def calibrated(settings: Settings, asked: Asked) -> tuple[Parameters, list[str]]:
     """Parameters as published, overlaid with what rows in --results say; and the runs that they are from.
 
-    Rows of the same workload, reader and platforms count, of several sizes those nearest to what is asked.
+    Rows of the same workload, reader and platforms count; where they are of several sizes, as `at_size` reads them.
     """
     known = read_parameters()
     here = {(size.engine, size.platform) for size in sizes(settings).values()}
@@ -144,13 +144,9 @@ def calibrated(settings: Settings, asked: Asked) -> tuple[Parameters, list[str]]
     ]
     if asked.workload in ("ingest", "sort"):
         ends = [row for row in rows if row.workload == DOWN]
-        rows = [row for row in rows if row.reader == asked.reader and row.data]
-        known_sizes = {
-            row.data.size_bytes for row in rows if row.data and row.metric == "run_s" and row.label in TARGETS
-        }
-        wanted = (asked.gb or 1) * GB
-        nearest = min(known_sizes - {0}, key=lambda size: abs(math.log(size / wanted)), default=0)
-        rows = [row for row in rows if row.data and row.data.size_bytes == nearest] + ends
+        rows = [row for row in rows if row.reader == asked.reader and row.data] + ends
+    wanted = float(asked.items or IMAGES) if asked.workload == "palette" else (asked.gb or 1) * GB
+    rows = at_size(rows, wanted)
     own = overlay([_reading(row, settings) for row in rows], known)
     if asked.workload not in ("ingest", "sort"):
         own = [one for one in own if one.name != "read_mb_s"]
