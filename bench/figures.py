@@ -18,7 +18,7 @@ import click
 
 from bench.rows import Row
 from bench.spans import own_share
-from bench.stats import compare, estimate
+from bench.stats import Comparison, compare, estimate, kept
 from bench.stored import load
 from plan.faults import reported
 from plan.stack_option import StackName
@@ -120,16 +120,16 @@ def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
             continue
         median = estimate(values)
         spread = f" ({median.low:.2f} to {median.high:.2f})" if median.low is not None else ""
-        ratio = compare(times[REFERENCE], values).ratio if times[REFERENCE] else None
-        beyond = compare(times[BEYOND], values).ratio if times[BEYOND] else None
+        ratio = compare(times[REFERENCE], values) if times[REFERENCE] else None
+        beyond = compare(times[BEYOND], values) if times[BEYOND] else None
         bound = case.bounds.get(name)
-        met = "" if bound is None or ratio is None else ("yes" if ratio <= bound else "no")
+        met = kept(ratio.low, ratio.high, bound) if ratio and bound is not None else ""
         harness = estimate(
             [own_share(row.phases, row.value) for row in found if row.engine == name and _counts(row) and row.value]
         )
         peaks = [_peak(row, "worker") for row in found if row.engine == name], [_peak(row, "driver") for row in found]
         yield (
-            f"| {name} | {median.median:.2f}{spread} | {_times(ratio)} | {_times(bound)} | {met} | {_times(beyond)} "
+            f"| {name} | {median.median:.2f}{spread} | {_ratio(ratio)} | {_times(bound)} | {met} | {_ratio(beyond)} "
             f"| {max(peaks[0], default=0) or ''} | {max(peaks[1], default=0) or ''} | {harness.median:.2%} |"
         )
     yield ""
@@ -137,6 +137,12 @@ def lines(case: Case, found: Sequence[Row]) -> Iterator[str]:
 
 def _counts(row: Row) -> bool:
     return row.metric == "run_s" and row.condition == "warm" and row.status == "ok"
+
+
+def _ratio(found: Comparison | None) -> str:
+    if found is None:
+        return ""
+    return f"{found.ratio:.2f}" + (f" ({found.low:.2f} to {found.high:.2f})" if found.low is not None else "")
 
 
 def _times(value: float | None) -> str:
@@ -169,7 +175,8 @@ def page() -> str:
         "All engines read the same objects from the same S3 endpoint on this machine, one column of 23; every answer "
         "equals the generator's. Medians of whole calls, seen from the driver. "
         f"{REFERENCE}: pyarrow.csv with all its threads in one process; {BEYOND}: polars.read_csv likewise. "
-        "harness: the call's time less the spans in which the engine works.\n",
+        "harness: the call's time less the spans in which the engine works. A bound is met or not where "
+        "the ratio's whole 95 % interval says so.\n",
     )
     return "\n".join([*head, *(line for case in CASES for line in lines(case, newest(case)))])
 

@@ -47,7 +47,7 @@ def empty_tasks(log: Log, repeats: int) -> list[Figure]:
             (times,) = _turns(name, [lambda s=session, n=chunk: _in_chunks(s, n)], repeats)  # type: ignore[misc]
             _keep(log, engine, engine, "empty_tasks_s", times, tasks=EMPTY_TASKS, chunk=chunk)
             how = f"one call of {EMPTY_TASKS} tasks, {chunk} to a function; warm, median of {repeats}"
-            found.append(Figure(name, engine, statistics.median(times), "s", EMPTY_BOUND_S, how))
+            found.append(Figure.of(name, engine, times, "s", EMPTY_BOUND_S, how))
             continue
         ours, bare = _turns(f"{name}, {engine}", [lambda s=session: _by_session(s), BARE[engine]], repeats)  # type: ignore[misc]
         _keep(log, engine, engine, "empty_tasks_s", ours, tasks=EMPTY_TASKS, chunk=1)
@@ -107,9 +107,8 @@ def _turns(name: str, works: Sequence[Callable[[], None]], repeats: int) -> list
 
 
 def _ratio(name: str, engine: str, ours: Sequence[float], reference: Sequence[float], beside: str) -> Figure:
-    value = statistics.median(ours) / statistics.median(reference)
     note = f"{statistics.median(ours):.3f} s to {statistics.median(reference):.3f} s of {beside}; median of {len(ours)}"
-    return Figure(name, engine, value, "times", RATIO_BOUND, note)
+    return Figure.ratio(name, engine, ours, reference, RATIO_BOUND, note)
 
 
 def _by_session(session: Session) -> None:

@@ -20,6 +20,7 @@ MIN_SIZE = 0.05
 MIN_SAMPLES = 5
 
 Samples = Sequence[float] | np.ndarray
+Kept = Literal["yes", "no", "can't say", "too few"]
 Verdict = Literal["slower", "faster", "alike", "unclear", "too few"]
 
 
@@ -98,6 +99,18 @@ def compare(base: Samples, other: Samples, min_size: float = MIN_SIZE, seed: int
     low, high = _interval((left, right), _ratio, seed) if smaller >= MIN_SAMPLES else (None, None)
     verdict = _verdict(ratio, low, high, min_size)
     return Comparison(estimate(base, seed), estimate(other, seed), ratio, low, high, verdict, min_size, method(smaller))
+
+
+def kept(low: float | None, high: float | None, bound: float, *, at_least: bool = False) -> Kept:
+    """Whether a figure keeps its bound (at most, or `at_least`), by its whole interval and not by its median alone.
+
+    can't say: the bound lies within the interval. too few: under MIN_SAMPLES samples there is none.
+    """
+    if low is None or high is None:
+        return "too few"
+    if at_least:
+        return "yes" if low >= bound else "no" if high < bound else "can't say"
+    return "yes" if high <= bound else "no" if low > bound else "can't say"
 
 
 def null_test(first: Samples, second: Samples, resamples: int = 100, allowed: int = 10, seed: int = 0) -> NullTest:

@@ -103,7 +103,8 @@ def cost_title(field: Sequence[Measured]) -> str:
     cheap = min(priced, key=lambda m: m.usd or 0)
     fast = priced[0]
     if cheap is fast:
-        return f"{fast.variant} is both fastest and cheapest: nothing to trade"
+        ahead = all(_comparison(fast, other).differs for other in priced[1:])
+        return f"{fast.variant} is first in time and in cost{'' if ahead else ', though not surely in time'}"
     times = cheap.estimate.median / fast.estimate.median
     share = float((fast.usd or 0) / (cheap.usd or 1))
     return f"{cheap.variant} costs least; {fast.variant} is {times:.2f} times as fast for {share:.2f} times the price"
