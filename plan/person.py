@@ -99,7 +99,7 @@ def variable(key: str) -> str:
 
 
 def _how(key: str) -> str:
-    return f"set {variable(key)}, or `pulumi config set breakeven:{key} ...`"
+    return f"set {variable(key)} (docs/aws.md; or `pulumi config set breakeven:{key}`)"
 
 
 _PATTERNS = {

@@ -84,7 +84,7 @@ def expiry(case: Case) -> Iterator[Violation]:
     latest = case.now + timedelta(hours=TTL_CAP_H)
     if moved is not None and not case.now < datetime.fromisoformat(moved) <= latest:
         found, wanted = moved, f"an instant within the next {TTL_CAP_H} h"
-        fix = "move it with `pulumi config set breakeven:expiresAt ...`, or destroy the stack"
+        fix = "set BREAKEVEN_EXPIRES_AT to such an instant, or destroy the stack"
         yield Violation("expiry", "breakeven:expiresAt", found, wanted, fix)
 
 

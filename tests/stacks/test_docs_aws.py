@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from plan.cost import hourly, per_platform, worst_until_expiry
+from plan.cost import SHARED, hourly, per_platform, worst_until_expiry
 from plan.settings import load
+from plan.sizing import vcpu_needed
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +35,16 @@ def test_stated_costs(stack: str, cells: list[str]) -> None:
     assert cells[1] == (f"{usd['functions']:.2f}" if settings.functions else "")
     assert cells[2] == f"{sum((usd.get(host, Decimal(0)) for host in ('cache', 'driver')), Decimal(0)):.2f}"
     assert cells[3] == f"{worst_until_expiry(settings):.2f}"
+
+
+@pytest.mark.parametrize("stack", ["bench-32", "k8s-32"])
+def test_the_first_run_states_what_the_plan_says(stack: str) -> None:
+    text = (ROOT / "docs/first-run.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {stack} |"))
+    settings, usd = load(stack, ROOT), per_platform(hourly(load(stack, ROOT)))
+    shared = sum((usd.get(part, Decimal(0)) for part in SHARED), Decimal(0))
+    clusters = {f"{usd[name]:.2f}" for name in settings.clusters if name in usd} or {""}
+    cells = [cell.strip() for cell in row.split("|")[2:-1]]
+    functions = f"{usd['functions']:.2f}" if settings.functions else ""
+    assert cells == [f"{shared:.2f}", *clusters, functions, f"{worst_until_expiry(settings):.2f}"]
+    assert f"{vcpu_needed(settings)}" in text.split("quotas to have")[1].split("- Proves")[0]
