@@ -33,14 +33,15 @@ class PodIdentity(pulumi.ComponentResource):
         super().__init__("breakeven:aws:PodIdentity", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = bounded_role(name, _assumed_by_pods(), child)
-        aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
+        allowed = aws.iam.RolePolicy(name, role=role.id, policy=policy(*args.statements), opts=child)
         aws.eks.PodIdentityAssociation(
             name,
             cluster_name=args.cluster,
             namespace=args.namespace,
             service_account=args.account,
             role_arn=role.arn,
-            opts=child,
+            # A pod that takes the role may do at once what its policy says.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         self.register_outputs({})
 

@@ -22,19 +22,22 @@ def _allowed(document: Mapping[str, Any], action: str, arn: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def roles(run: Callable[..., Any]) -> dict[str, Any]:
-    """The policy of each role of a stack on EC2 with a cache, and of one on EKS."""
+def stacks(run: Callable[..., Any]) -> list[Any]:
+    """A stack on EC2 with a cache, and one on EKS, as their programs declare them."""
     vms = load("hybrid", ROOT)
     cache = load("multiprocessing", ROOT).cache
     functions = load("multiprocessing", ROOT).functions
     parts = {"cache": cache, "functions": functions, "compare": ["ray", "dask"]}
     vms = vms.model_copy(update={"read_buckets": [OWN], "budget_usd": 1000.0, **parts})
     pods = load("k8s-32", ROOT).model_copy(update={"read_buckets": [OWN]})
-    found: dict[str, Any] = {}
-    for settings in (vms, pods):
-        policies = run(settings).of_type("aws:iam/rolePolicy:RolePolicy")
-        found |= {name: json.loads(inputs["policy"]) for name, inputs in policies.items()}
-    return found
+    return [run(vms), run(pods)]
+
+
+@pytest.fixture(scope="module")
+def roles(stacks: list[Any]) -> dict[str, Any]:
+    """The policy of each role, by name."""
+    policies = [policy for ran in stacks for policy in ran.of_type("aws:iam/rolePolicy:RolePolicy").items()]
+    return {name: json.loads(inputs["policy"]) for name, inputs in policies}
 
 
 HOSTS = [f"hybrid-{engine}-{part}" for engine in ("ray", "dask") for part in ("head", "workers")]
@@ -75,3 +78,20 @@ def test_whoever_works_reads_data_and_a_users_own_buckets(roles: dict[str, Any],
 
 def test_nobody_reads_a_bucket_that_is_not_named(roles: dict[str, Any]) -> None:
     assert [n for n in EVERYBODY if _allowed(roles[n], "s3:GetObject", "arn:aws:s3:::someone-elses/a")] == []
+
+
+def test_nothing_takes_a_role_before_it_has_its_policies(stacks: list[Any]) -> None:
+    """A host boots within a minute, and its first call would be refused. Registered in the order of what needs what."""
+    policies = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    takers = ("aws:iam/instanceProfile:InstanceProfile", "aws:eks/podIdentityAssociation:PodIdentityAssociation")
+    for ran in stacks:
+        order = {key: number for number, key in enumerate(ran.resources)}
+        taken = [(kind, name) for kind, name in order if kind in takers]
+        assert taken
+        early = [
+            (taker, policy)
+            for taker in taken
+            for policy in ((kind, taker[1]) for kind in policies)
+            if policy in order and order[policy] > order[taker]
+        ]
+        assert early == []
