@@ -15,6 +15,7 @@ secrets=${BREAKEVEN_SECRETS_DIR:-/dev/shm/breakeven}
 
 # shellcheck disable=SC2034 # the scripts that source this use both
 prepare() {
+  : "${BREAKEVEN_SECRET?}" "${BREAKEVEN_STACK?}" "${BREAKEVEN_WORKING_BUCKET?}" # named before anything is waited for
   stamp script
   address=$(boot fact local-ipv4)
   instance=$(boot fact instance-id)

@@ -97,6 +97,8 @@ def shell(containers: Containers, network: str, endpoint: str, driver_packages: 
     )
     write(tools / "cloud-init", "#!/bin/sh\n")
     path = {"PATH": f"{tools}:{os.environ['PATH']}", "BREAKEVEN_DRIVER_DIR": str(tmp_path)}
+    path["BREAKEVEN_BOOT_DIR"] = str(tmp_path)
+    (tmp_path / "booted").touch()  # as the host's own first boot leaves it
 
     def run(text: str) -> "subprocess.Popen[bytes]":
         with (tmp_path / "driver.log").open("wb") as log:

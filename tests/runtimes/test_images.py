@@ -127,7 +127,7 @@ def test_the_cluster_image_s_steps_run_and_its_user_can_work(scratch: Path) -> N
         Dockerfile("cluster"),
         scratch,
         f"id -un; pwd; python -c 'import {', '.join(engines)}; {compiled}' | xargs test -s && echo compiled; "
-        "touch ~/mine; command -v ray dask boot-ray-worker.sh; boot-ray-head.sh 2>&1 | grep -o 'BREAKEVEN_BOOT_LOG.*'",
+        "touch ~/mine; command -v ray dask boot-ray-worker.sh; boot-ray-head.sh 2>&1 | grep -o 'BREAKEVEN_SECRET.*'",
     )
     assert said.splitlines() == [
         "worker",
@@ -136,7 +136,7 @@ def test_the_cluster_image_s_steps_run_and_its_user_can_work(scratch: Path) -> N
         "/usr/local/image/bin/ray",
         "/usr/local/image/bin/dask",
         "/usr/local/bin/boot-ray-worker.sh",
-        "BREAKEVEN_BOOT_LOG: unbound variable",
+        "BREAKEVEN_SECRET: parameter not set",
     ]
 
 
