@@ -10,7 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from bench import budget, options
+from bench.data_options import data_options
+from bench.engines import EngineError
+from bench.readers.native import that_skip
 from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
+from tasks.dialect import Dialect
 
 
 @click.command()
@@ -18,6 +22,14 @@ from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
 def workload(**asked: Any) -> None:
     """A workload that says what reached it."""
     click.echo(f"{asked['estimate']} {click.get_current_context().meta[budget.SPENT]}")
+
+
+@click.command()
+@options.run_options
+@data_options
+def reading(*, uri: str | None, dialect: Dialect, **_: Any) -> None:
+    """A workload that says what it is to read."""
+    click.echo(f"{uri} {dialect}")
 
 
 @pytest.fixture
@@ -113,3 +125,37 @@ def test_a_command_that_ends_at_once_does_not_wait_for_what_it_does_not_use(scri
     done = subprocess.run([sys.executable, "-c", look], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("reader", "asked_for", "kept"),
+    [("ranges", False, ["ray", "dask#2"]), ("ranges", True, None), ("native", False, None), ("native", True, None)],
+)
+def test_only_engines_that_tell_the_same_bad_rows_skip_them(
+    reader: str, asked_for: bool, kept: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [("ray", "ray"), ("pandas", "pandas"), ("dask#2", "dask"), ("arrow", "arrow")]
+    if kept is None:
+        with pytest.raises(EngineError, match="wanted --reader ranges and other engines"):
+            that_skip(labels, reader, asked_for=asked_for)
+        return
+    assert [label for label, _ in that_skip(labels, reader, asked_for=asked_for)] == kept
+    assert "pandas, arrow" in capsys.readouterr().err
+
+
+def test_a_folder_of_this_machine_is_not_sent_for_on_another(sent: list[list[str]], tmp_path: Path) -> None:
+    done = CliRunner().invoke(reading, ["--stack", "bench-128", "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "copy the data to S3, or say --driver local" in done.output
+    assert not sent
+    done = CliRunner().invoke(reading, ["--stack", "bench-128", "--data", "s3://bucket/x/"])
+    assert len(sent) == 1
+
+
+def test_how_files_are_written_reaches_the_workload_or_is_refused(tmp_path: Path) -> None:
+    given = ["--driver", "local", "--data", f"file://{tmp_path}/", "--delimiter", "\\t", "--null", "NA", "--null", "-"]
+    done = CliRunner().invoke(reading, [*given, "--encoding", "Latin-1"])
+    assert done.output.strip() == f"{tmp_path} {Dialect(chr(9), '.', ('NA', '-'), 'iso8859-1')}"
+    done = CliRunner().invoke(reading, [*given, "--encoding", "klingon"])
+    assert done.exit_code == 1
+    assert done.output.strip().startswith("Error: found encoding 'klingon'")

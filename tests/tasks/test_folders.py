@@ -14,8 +14,8 @@ from tasks.listing import listed
 from tasks.objects import Access, NoData
 from tests.tasks.folders import QUERY, make
 
-# `FOLDERS=2000 pytest tests/tasks/test_folders.py` for longer.
-SEEDS = range(int(os.environ.get("FOLDERS", "60")))
+# `BREAKEVEN_FUZZ=2000 pytest tests/tasks/test_folders.py` for longer.
+SEEDS = range(int(os.environ.get("BREAKEVEN_FUZZ", "60")))
 LOCAL = Access()
 
 

@@ -244,6 +244,13 @@ def test_an_endpoint_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
         next(read_ahead(access, [REQUEST]))
 
 
+def test_a_profile_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nosuch")
+    monkeypatch.setattr(objects.time, "sleep", lambda _: pytest.fail("no retry helps"))
+    with pytest.raises(EndpointFailed, match=r"profile \(nosuch\) could not be found; check the credentials"):
+        list_objects(Access(region="us-east-1"), "s3://bucket/x")
+
+
 def test_an_endpoint_that_is_not_there_is_named() -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
         port = server.server_address[1]
