@@ -12,8 +12,8 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, machine, stack
-from bench.engines import NEEDS, ON_REQUEST, EngineError, LeftRunning, Sessions, labels
-from bench.sessions.session import Session, SessionError
+from bench.engines import NEEDS, ON_REQUEST, EngineError, Sessions, labels
+from bench.sessions.session import LeftRunning, Session, SessionError
 from bench.verdict import LEFT_RUNNING
 from catalog.instances import UnknownInstanceTypeError
 from catalog.prices import PriceError

@@ -21,7 +21,7 @@ from bench.aws.vm_cluster import VmCluster
 from bench.deadline import deadline
 from bench.samples import Sample
 from bench.sessions.kubernetes_pods import PodTimes
-from bench.sessions.session import Fleet, Ready, Scaler, Session, SessionError
+from bench.sessions.session import Fleet, LeftRunning, Ready, Scaler, Session, SessionError
 from plan.outputs import ClusterOutputs, Outputs
 from plan.redaction import redacted
 from tasks.objects import Access
@@ -49,10 +49,6 @@ TRIES, PAUSE_S = 3, 5.0
 
 class EngineError(ValueError):
     """An engine is unknown, or the stack does not have it."""
-
-
-class LeftRunning(SessionError):
-    """Something that costs money could not be brought to zero; the message names it and says how to end it."""
 
 
 def labels(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -24,6 +24,14 @@ class Mailbox:
         self._s3.put_object(Bucket=self._bucket, Key=f"{self._prefix}{self._written:08}/{name}", Body=body)
         self._written += 1
 
+    def begun(self) -> tuple[bool, bool]:
+        """For a new writer, which goes on after the one before: whether there was one, and whether it ended."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{self._prefix}0")
+        keys = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", [])]
+        if keys:
+            self._written = int(keys[-1].partition("/")[0]) + 1
+        return bool(keys), any(key.partition("/")[2] == EXIT for key in keys)
+
     def receive(self) -> Iterator[tuple[str, bytes]]:
         """What has come since the last call: (name, more of it)."""
         pages = self._s3.get_paginator("list_objects_v2")

@@ -20,19 +20,25 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import machine
-from bench.aws import boot_log, vm_cluster
-from bench.aws.driven import STOP_GRACE_S
-from bench.aws.follow import RUN_S, Follow
+from bench.aws import boot_log
+from bench.aws.follow import RUN_S, STOP_GRACE_S, Follow, There, attended
+from bench.aws.line import is_broken
 from bench.aws.mailbox import Mailbox
 from bench.bundle import FETCH, OUTPUTS_FILE, bundle, install
 from bench.sessions.session import SessionError
+from bench.zero import zero
 from plan.outputs import Outputs
 
 AGENT_DEADLINE_S = 300.0
 """From an instance's start until Session Manager knows it: a minute or two."""
 
-_POLL_S = 2.0
+POLL_S = 2.0
 _ENDED = ("Success", "Cancelled", "TimedOut", "Failed", "Undeliverable", "Terminated")
+
+
+def to_stderr(text: str) -> None:
+    """What a run says, as it comes."""
+    click.echo(text, nl=False, err=True)
 
 
 def run(
@@ -42,8 +48,8 @@ def run(
     *,
     root: Path,
     ssm: Any = None,
-    say: Callable[[str], None] = lambda text: click.echo(text, nl=False, err=True),
-    poll_s: float = _POLL_S,
+    say: Callable[[str], None] = to_stderr,
+    poll_s: float = POLL_S,
 ) -> int:
     """Run `arguments` (a workload's path below `root`, and its options) on the driver host; returns its exit code.
 
@@ -54,31 +60,45 @@ def run(
     ssm = ssm or boto3.client("ssm", region_name=outputs.region)
     s3, bucket = boto3.client("s3", region_name=outputs.region), str(outputs.working_bucket)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-    prefix = f"driver/runs/{run_id}/"
+    prefix = prefix_of(run_id)
     key, body = bundle(root, outputs)
     s3.put_object(Bucket=bucket, Key=key, Body=body)
     mailbox = Mailbox(s3, bucket, prefix)
     text = script(outputs, key, prefix, run_id, arguments, poll_s, machine.commit(root))
-    instance, command = str(outputs.driver_instance), None
-    host = _Host(ssm, instance)
-    follow = Follow(host, mailbox, results, say, poll_s)
-    try:
-        command = host.command = _send(ssm, outputs, text)
-        say(f"driver host {instance}: run {run_id}\n")
-        return follow.until_end()
-    except KeyboardInterrupt:
-        mailbox.stop()  # heeded also by a run that begins only now
-        if command:
-            say("stopping the remote run; its clusters go to zero first\n")
-            with suppress(SessionError):
-                follow.until_end(STOP_GRACE_S)
-        raise
-    finally:
-        if command:
+    host = _Host(ssm, str(outputs.driver_instance))
+    follow = Follow(host, mailbox, results, say, poll_s, resume=resume(outputs, run_id))
+
+    def begin() -> None:
+        host.command = _send(ssm, outputs, text)
+        follow.resume = resume(outputs, run_id, host.command)
+        say(f"driver host {host.name}: run {run_id}\n")
+
+    def end() -> None:
+        if host.command:
             with suppress(ClientError, BotoCoreError):
-                ssm.cancel_command(CommandId=command, InstanceIds=[instance])
-        if left := vm_cluster.zero(outputs):
+                ssm.cancel_command(CommandId=host.command, InstanceIds=[host.name])
+        if left := zero(outputs):
             say(f"groups at zero, asked for from here: {', '.join(left)}\n")
+
+    return attended(follow, mailbox, say, begin, end)
+
+
+def prefix_of(run_id: str) -> str:
+    """Where in the working bucket a run and this program hear each other."""
+    return f"driver/runs/{run_id}/"
+
+
+def resume(outputs: Outputs, run_id: str, command: str = "") -> str:
+    """The command line that follows a run again. command: Session Manager's id of it, on a driver host."""
+    told = f" --command {command}" if command else ""
+    return f"python -m bench.aws.resume --stack {outputs.stack} --run {run_id}{told}"
+
+
+def there(outputs: Outputs, command: str) -> There:
+    """The driver host with a run on it."""
+    host = _Host(boto3.client("ssm", region_name=outputs.region), str(outputs.driver_instance))
+    host.command = command
+    return host
 
 
 def script(
@@ -87,7 +107,7 @@ def script(
     prefix: str,
     run_id: str,
     arguments: Sequence[str],
-    every_s: float = _POLL_S,
+    every_s: float = POLL_S,
     commit: str | None = None,
 ) -> str:
     """What the host runs as root: a container of the workers' image that fetches the code and drives the workload."""
@@ -164,7 +184,7 @@ def _send(ssm: Any, outputs: Outputs, text: str) -> str:
                     "you send commands (docs/aws.md, Permissions)? `--driver local` drives from here"
                 ) from error
             _must_be_there(outputs)
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
 
 
 def _must_be_there(outputs: Outputs) -> None:
@@ -198,9 +218,14 @@ class _Host:
         return f"{found.get('StatusDetails') or found.get('Status') or 'no status'}; {said}"
 
     def _invocation(self) -> dict[str, Any]:
-        with suppress(ClientError):  # not there yet, right after it was sent
+        if not self.command:  # nobody knows: its last word tells
+            return {}
+        try:
             return dict(self._ssm.get_command_invocation(CommandId=self.command, InstanceId=self.name))
-        return {}
+        except ClientError as error:
+            if is_broken(error):
+                raise
+            return {}  # not there yet, right after it was sent
 
 
 def workload(root: Path) -> list[str]:

@@ -243,15 +243,13 @@ def fetch_secret(outputs: Outputs, name: str, folder: Path) -> Path:
     return folder
 
 
-def zero(outputs: Outputs) -> list[str]:
-    """Ask every group of the stack for zero nodes, workers before heads, and return those that had some: what a driver
-    that was ended in the middle leaves is ended by who watched it."""
-    on_ec2 = [cluster for cluster in outputs.clusters.values() if cluster.platform == "ec2"]
-    scaling, groups = _client("autoscaling", outputs), [*(c.group for c in on_ec2), *(c.head_group for c in on_ec2)]
-    had = [group for group in groups if group and _described(scaling, group)["DesiredCapacity"]]
-    for group in had:
-        scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0, HonorCooldown=False)
-    return had
+def group_to_zero(outputs: Outputs, group: str) -> bool:
+    """Ask a group for zero nodes; whether it was asked for some before."""
+    scaling = _client("autoscaling", outputs)
+    if not _described(scaling, group)["DesiredCapacity"]:
+        return False
+    scaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0, HonorCooldown=False)
+    return True
 
 
 def _client(service: str, outputs: Outputs) -> Any:

@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from bench.aws.driven import STOP_GRACE_S
-from bench.aws.follow import RUN_S
+from bench.aws.follow import RUN_S, STOP_GRACE_S
 from bench.bundle import FETCH, OUTPUTS_FILE, install
 from plan.outputs import Outputs
 
@@ -13,6 +12,11 @@ ROLE = {"breakeven.dev/role": "driver"}
 KEPT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _KEEP_S = 600  # how long a finished Job's log can be read
 _STORE_SHARE = 4  # a driver's raylet keeps its share of the objects in memory files, which a pod has 64 MiB of
+
+
+def name_of(run_id: str) -> str:
+    """The Job of a run."""
+    return f"driver-{run_id}"
 
 
 def driver_job(
@@ -70,9 +74,14 @@ def driver_job(
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": f"driver-{run_id}", "namespace": outputs.kubernetes.namespace, "labels": ROLE},
+        "metadata": {"name": name_of(run_id), "namespace": outputs.kubernetes.namespace, "labels": ROLE},
         "spec": {
-            "backoffLimit": 0,
+            # A second pod only where the first one was killed from outside, its memory's limit or its node's end: it
+            # does not run the workload again but brings to zero what that one left (bench/aws/driven.py).
+            "backoffLimit": 1,
+            "podFailurePolicy": {
+                "rules": [{"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [137, 143]}}]
+            },
             "activeDeadlineSeconds": RUN_S,
             "ttlSecondsAfterFinished": _KEEP_S,
             "template": {"metadata": {"labels": ROLE, "annotations": KEPT}, "spec": pod},

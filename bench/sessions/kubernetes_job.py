@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import click
 
 from bench import machine
-from bench.aws.driven import STOP_GRACE_S
-from bench.aws.follow import Follow
+from bench.aws.follow import Follow, There, attended
 from bench.aws.mailbox import Mailbox
+from bench.aws.remote import POLL_S, prefix_of, resume, to_stderr
 from bench.bundle import bundle
-from bench.sessions.kubernetes import PodCluster, on_eks
-from bench.sessions.kubernetes_driver import driver_job
+from bench.sessions.kubernetes_driver import driver_job, name_of
 from bench.sessions.kubernetes_scale import waiting
 from bench.sessions.session import SessionError
+from bench.zero import zero
 from plan.outputs import Outputs
-
-_POLL_S = 2.0
 
 
 def run(
@@ -34,8 +31,8 @@ def run(
     *,
     root: Path,
     api: Any = None,
-    say: Callable[[str], None] = lambda text: click.echo(text, nl=False, err=True),
-    poll_s: float = _POLL_S,
+    say: Callable[[str], None] = to_stderr,
+    poll_s: float = POLL_S,
 ) -> int:
     """Run `arguments` (a workload's path below `root`, and its options) as a Job; returns its exit code.
 
@@ -48,42 +45,41 @@ def run(
     api = api or kr8s.api(namespace=outputs.kubernetes.namespace if outputs.kubernetes else None)
     s3, bucket = boto3.client("s3", region_name=outputs.region), str(outputs.working_bucket)
     run_id = f"{datetime.now(UTC):%Y%m%dt%H%M%S}-{uuid.uuid4().hex[:6]}"
-    prefix = f"driver/runs/{run_id}/"
+    prefix = prefix_of(run_id)
     key, body = bundle(root, outputs)
     s3.put_object(Bucket=bucket, Key=key, Body=body)
     job = Job(driver_job(outputs, run_id, key, prefix, arguments, machine.commit(root)), api=api)
-    mailbox, made = Mailbox(s3, bucket, prefix), False
-    follow = Follow(_There(api, job), mailbox, results, say, poll_s)
-    try:
-        job.create()
+    mailbox, place = Mailbox(s3, bucket, prefix), _There(api, job)
+    follow = Follow(place, mailbox, results, say, poll_s, resume=resume(outputs, run_id))
+    made = False
+
+    def begin() -> None:
+        nonlocal made
+        try:
+            job.create()
+        except kr8s.ServerError as error:
+            raise SessionError(f"job {job.name}: the API server of {job.namespace!r} says {error}") from error
         made = True
         say(f"job {job.name} in {job.namespace}\n")
-        return follow.until_end()
-    except KeyboardInterrupt:
+
+    def end() -> None:
         if made:
-            mailbox.stop()
-            say("stopping the run; its clusters go to zero first\n")
-            with suppress(SessionError):
-                follow.until_end(STOP_GRACE_S)
-        raise
-    except kr8s.ServerError as error:
-        raise SessionError(f"job {job.name}: the API server of {job.namespace!r} says {error}") from error
-    finally:
-        if made:
-            with suppress(kr8s.ServerError, kr8s.NotFoundError):
+            with suppress(Exception):  # it ends by itself as well
                 job.delete(propagation_policy="Background")
         if left := zero(outputs, api):
             say(f"at zero workers, asked for from here: {', '.join(left)}\n")
 
+    return attended(follow, mailbox, say, begin, end)
 
-def zero(outputs: Outputs, api: Any) -> list[str]:
-    """Ask every cluster of pods for zero workers, and return those that had some: what a driver that was ended in the
-    middle leaves is ended by who watched it."""
-    found = [PodCluster(cluster, namespace, api) for cluster, namespace in on_eks(outputs)]
-    had = [cluster for cluster in found if cluster.pods()]
-    for cluster in had:
-        cluster.ask(0)
-    return [cluster.name for cluster in had]
+
+def there(outputs: Outputs, run_id: str) -> There:
+    """The Job of a run."""
+    import kr8s
+    from kr8s.objects import Job
+
+    namespace = outputs.kubernetes.namespace if outputs.kubernetes else None
+    api = kr8s.api(namespace=namespace)
+    return _There(api, Job({"metadata": {"name": name_of(run_id), "namespace": namespace}}, api=api))
 
 
 class _There:

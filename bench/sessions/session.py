@@ -29,6 +29,10 @@ class SessionError(RuntimeError):
     """An engine cannot be used; the message names engine and address and says what to do."""
 
 
+class LeftRunning(SessionError):
+    """Something that costs money could not be brought to zero; the message names it and says how to end it."""
+
+
 class ScalingCancelled(SessionError):
     """A cluster was on its way to another size when that was no longer wanted; nothing goes on moving it."""
 

@@ -1,5 +1,6 @@
 """Guards: a run that starts above its budget, one that goes on beyond it, money that is forgotten, a wrong deadline."""
 
+import itertools
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -101,7 +102,9 @@ def test_the_deadline_is_what_is_left_of_the_budget(bench_128: Settings) -> None
     assert guard(load("dev", ROOT), 50).left_s("ray") == float("inf")
 
 
-def test_what_is_held_and_used_is_counted_as_spent(bench_128: Settings) -> None:
+def test_what_is_held_and_used_is_counted_as_spent(bench_128: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 2))  # half a second each
     per_h = cost.per_platform(cost.hourly(bench_128))
     held = guard(bench_128)
     with held.watched("ray+lithops", 100):

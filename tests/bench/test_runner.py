@@ -10,12 +10,12 @@ import pytest
 
 from bench import engines, rows, samples
 from bench.dataset import Dataset
-from bench.engines import LeftRunning, Sessions
+from bench.engines import Sessions
 from bench.progress import progress
 from bench.readers.ingest import Ingest, Outcome
 from bench.rows import Row
 from bench.runner import Run
-from bench.sessions.session import Fleet, SessionError
+from bench.sessions.session import Fleet, LeftRunning, SessionError
 from bench.verdict import conclude, reasons
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.answer import Answer, Query

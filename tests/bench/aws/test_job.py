@@ -20,6 +20,15 @@ from bench.sessions import kubernetes_job
 from bench.sessions.session import SessionError
 from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
 
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{{name: here, context: {{cluster: here, user: me, namespace: k8s}}}}]
+clusters: [{{name: here, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
+users: [{{name: me, user: {{}}}}]
+"""
+
 
 class Cluster(ThreadingHTTPServer):
     """Jobs of one container; `folder` stands where the container has /work."""
@@ -39,6 +48,8 @@ class Cluster(ThreadingHTTPServer):
         python.chmod(0o755)
         environment = {**os.environ, **own, "PATH": f"{python.parent}:{os.environ['PATH']}"}
         environment.pop("BREAKEVEN_ROOT", None)
+        environment["KUBECONFIG"] = str(self.folder / "kubeconfig")  # where a pod has its account
+        (self.folder / "kubeconfig").write_text(KUBECONFIG.format(port=self.server_port))
         command = ["false"] if self.refuse else box["command"]
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(

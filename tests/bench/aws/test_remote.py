@@ -149,11 +149,11 @@ def test_progress_rows_and_exit_code_come_back(host: Host, outputs: Outputs, che
     rows = tmp_path / "results" / "bench-32" / "run.jsonl"
     rows.parent.mkdir(parents=True)
     rows.write_text('{"n": 0}\n')
-    remote_poll, remote._POLL_S = remote._POLL_S, 0.01
+    remote_poll, remote.POLL_S = remote.POLL_S, 0.01
     try:
         assert drive(host, outputs, checkout, "--data", "s3://b/it's here", say=said.append) == 3
     finally:
-        remote._POLL_S = remote_poll
+        remote.POLL_S = remote_poll
     assert "1/2 --stack bench-32 --data s3://b/it's here\n" in "".join(said)
     assert rows.read_text() == '{"n": 0}\n{"n": 1}\n{"n": 2}\n'
     assert host.process is not None
@@ -174,7 +174,7 @@ def test_ctrl_c_stops_the_remote_run_and_waits_until_it_says_so(
     with pytest.raises(KeyboardInterrupt):
         drive(host, outputs, checkout, "--endless", say=interrupted)
     assert "closed in order" in "".join(said)
-    assert f"groups at zero: {WORKERS}" in "".join(said), "the remote run itself ends what its workload left"
+    assert f"at zero: {WORKERS}" in "".join(said), "the remote run itself ends what its workload left"
     assert capacity(WORKERS) == 0
     assert host.cancelled == ["c-1"]
     assert host.process is not None

@@ -10,12 +10,13 @@ import pytest
 from bench import lifecycle, rows
 from bench.aws import vm_cluster
 from bench.aws.boot_log import between
-from bench.aws.vm_cluster import VmCluster, zero
+from bench.aws.vm_cluster import VmCluster
 from bench.engines import Sessions
 from bench.rows import Row
 from bench.samples import plan
 from bench.scaling_rows import Log
 from bench.sessions.session import Fleet, SessionError
+from bench.zero import zero
 from plan.outputs import Outputs
 from tasks.objects import Access
 
