@@ -48,9 +48,10 @@ def _kill_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-def _watch(line: int, child: "subprocess.Popen[bytes]") -> None:
+def _watch(line: int, child: "subprocess.Popen[bytes]", alone: threading.Event) -> None:
     while os.read(line, 1):
         pass
+    alone.set()
     child.terminate()
     with suppress(subprocess.TimeoutExpired):
         child.wait(timeout=GRACE_S)
@@ -58,11 +59,14 @@ def _watch(line: int, child: "subprocess.Popen[bytes]") -> None:
 
 
 def _main(line: int, command: list[str]) -> int:
+    alone = threading.Event()
     with subprocess.Popen(command) as child:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda told, frame: child.send_signal(told))
-        threading.Thread(target=_watch, args=(line, child), daemon=True).start()
+        threading.Thread(target=_watch, args=(line, child, alone), daemon=True).start()
         code = child.wait()
+    if alone.is_set():
+        _kill_group(os.getpid(), signal.SIGKILL)  # what it started, and this process too
     return code if code >= 0 else 128 - code
 
 
