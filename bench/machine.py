@@ -7,6 +7,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from plan.room import too_many
+
 _PACKAGES = ("ray", "dask", "distributed", "lithops", "pandas", "pyarrow", "numpy", "boto3", "s3fs")
 
 
@@ -36,20 +38,10 @@ def commit(root: Path) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-WORKER_MIB, WORKERS_PER_CORE = 512, 8
-"""Of a worker node on this machine: what its processes hold (measured: Ray 500 MiB with one worker, Dask 250), and how
-many start on a core within minutes: one takes some 8 s of it."""
-
-
 def check_room(workers: int, what: str) -> None:
     """Raises NoRoom, with the arithmetic, where so many local workers would bring this machine to a standstill."""
-    cpus, memory_mib = int(machine()["cpus"]), int(machine()["memory_mib"])
-    by_memory, by_cores = memory_mib // WORKER_MIB, cpus * WORKERS_PER_CORE
-    if workers > (most := min(by_memory, by_cores)):
-        raise NoRoom(
-            f"found {what} {workers} on this machine of {cpus} cores and {memory_mib / 1024:.0f} GiB, wanted at most "
-            f"{most}: {WORKERS_PER_CORE} a core are {by_cores}, {WORKER_MIB} MiB each are {by_memory}"
-        )
+    if problem := too_many(workers, what, int(machine()["cpus"]), int(machine()["memory_mib"])):
+        raise NoRoom(problem)
 
 
 def check_memory(size_bytes: int, what: str, each: str) -> None:

@@ -3,14 +3,16 @@
 What belongs to a person (owner, client address, region, quota) is not here: see `plan.person`.
 """
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from plan import stack_file, strict_yaml
+from plan import platform_keys, stack_file, strict_yaml
 from plan.model import Model
+from plan.person import KEYS
 from plan.problems import empty_keys, explain
 from plan.stack_file import LONGEST_CLUSTER, LONGEST_STACK, ROOT, checked, name_problem, path_of
 
@@ -83,7 +85,7 @@ class Cluster(Setting):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        _platform_keys(self, "a cluster", _CLUSTER_KEYS[self.platform])
+        platform_keys.check(self, self.platform, "a cluster", platform_keys.CLUSTER_KEYS[self.platform])
         return self
 
 
@@ -119,7 +121,9 @@ class Functions(Setting):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         lambda_only = {"architecture", "in_vpc"} if self.platform == "lambda" else set()
-        _platform_keys(self, "a function pool", ((), {"max_workers", "memory_mib", "timeout_s", *lambda_only}))
+        platform_keys.check(
+            self, self.platform, "a function pool", ((), {"max_workers", "memory_mib", "timeout_s", *lambda_only})
+        )
         return self
 
 
@@ -133,7 +137,7 @@ class Cache(Setting):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         needed = ("instance_type",) if self.platform == "ec2" else ()
-        _platform_keys(self, "a cache", (needed, {"max_memory_mib"}))
+        platform_keys.check(self, self.platform, "a cache", (needed, {"max_memory_mib"}))
         return self
 
 
@@ -226,28 +230,6 @@ class Settings(Setting):
         return own or self.worker.memory_mib
 
 
-_CLUSTER_KEYS: dict[Platform, tuple[tuple[str, ...], set[str]]] = {
-    "local": (("nodes", "slots_per_node"), {"limit_mib", "autoscale"}),
-    "ec2": (("instance_type", "nodes"), {"head_instance_type", "slots_per_node", "limit_mib", "autoscale"}),
-    "eks": (("workers",), {"autoscale"}),
-}
-"""By platform: the keys that a cluster needs, and those it may have besides. Any other would have no effect there."""
-
-
-def _platform_keys(part: Any, what: str, keys: tuple[tuple[str, ...], set[str]]) -> None:
-    """Raises ValueError where a part of one platform lacks a key, or has one that means nothing there."""
-    needed, others = keys
-    alias = {key: str(field.alias) for key, field in type(part).model_fields.items()}
-    if missing := [alias[key] for key in needed if getattr(part, key) is None]:
-        raise ValueError(f"{what} on {part.platform} needs {' and '.join(missing)}")
-    allowed = {"platform", "engine", *needed, *others}
-    if useless := [name for key, name in alias.items() if key in part.model_fields_set - allowed]:
-        known = ", ".join(name for key, name in alias.items() if key in allowed)
-        raise ValueError(
-            f"{' and '.join(useless)} would have no effect on {part.platform}: leave it out ({what} there has {known})"
-        )
-
-
 def parse(document: Any, stack: str) -> Settings:
     """Turn the value of `breakeven:settings` into Settings. Raises SettingsError, which names stack and key."""
     where = f"stack {checked(stack)!r}, {CONFIG_KEY}"
@@ -269,6 +251,11 @@ def load(stack: str, root: Path = ROOT) -> Settings:
     """Read `Pulumi.<stack>.yaml` below `root` without an engine. Raises SettingsError."""
     path = path_of(stack, root)
     config = strict_yaml.config(path)
+    ours = [CONFIG_KEY, *(f"breakeven:{key}" for key in KEYS)]
+    for key in config:
+        if key.startswith("breakeven:") and key not in ours:
+            near = difflib.get_close_matches(key, ours, n=1, cutoff=0.0)[0]
+            raise SettingsError(f"{path.name}, {key}: unknown key; the nearest known key is {near!r}")
     if CONFIG_KEY not in config:
         raise SettingsError(f"stack {stack!r}: {path.name} has no {CONFIG_KEY}; add it, as in Pulumi.dev.yaml")
     return parse(config[CONFIG_KEY], stack)

@@ -5,6 +5,7 @@ the supervisor: python -m stacks.embedded up --stack dev
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 import pulumi
 
 import local
@@ -20,8 +22,10 @@ from infra.embedded.resources import OUTPUTS_FILE, LocalPart, OutputsFile, State
 from plan.faults import reported
 from plan.outputs import Outputs
 from plan.person import Person
+from plan.room import too_many
 from plan.rules import check_settings, must_pass
 from plan.settings import Settings, SettingsError, load
+from plan.sizing import sizes
 from plan.stack_file import ROOT, state_dir, state_of_known
 from plan.stack_option import StackName
 
@@ -49,7 +53,15 @@ def _embedded(stack: str) -> Settings:
     if settings.program != "embedded":
         raise SettingsError(f"stack {stack!r} is {settings.program}, not embedded: `pulumi up -s {stack}` brings it up")
     must_pass(check_settings(settings, None))
+    for name, size in sizes(settings).items():
+        _must_fit(f"stack {stack!r}, {name}: workers", size.workers)
     return settings
+
+
+def _must_fit(what: str, workers: int) -> None:
+    memory_mib = psutil.virtual_memory().total // 2**20
+    if problem := too_many(workers, what, os.cpu_count() or 1, memory_mib):
+        raise SettingsError(f"{problem}; lower nodes or slotsPerNode")
 
 
 def _state(stack: str) -> Path:
@@ -132,6 +144,7 @@ def scale(stack: str, cluster: str, nodes: int, slots: int | None) -> None:
     declared = next(part for part in parts(settings) if part.name == f"{cluster}-node-0")
     assert isinstance(declared, local.RayNode | local.DaskNode)
     wanted = replace(declared, slots=slots or declared.slots)
+    _must_fit(f"stack {stack!r}, {cluster}: workers", nodes * wanted.slots)
     there = local.nodes_of(cluster, where)
     for part in there:
         if local.check(part, where) != "up":  # what an interrupted `scale` or a crash has left

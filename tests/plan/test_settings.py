@@ -102,3 +102,10 @@ def test_what_cannot_be_used_is_refused_by_name(document: Any, said: str) -> Non
 def test_a_misspelt_stack_names_the_nearest() -> None:
     with pytest.raises(SettingsError, match="did you mean 'bench-32'"):
         load("bench-23", ROOT)
+
+
+def test_a_misspelt_key_of_a_persons_is_refused_by_file_and_key(tmp_path: Path) -> None:
+    text = (ROOT / "Pulumi.bench-32.yaml").read_text()
+    (tmp_path / "Pulumi.x.yaml").write_text(text + "  breakeven:vcpuQuotas: 64\n")
+    with pytest.raises(SettingsError, match=r"Pulumi.x.yaml, breakeven:vcpuQuotas: .* 'breakeven:vcpuQuota'"):
+        load("x", tmp_path)

@@ -1,11 +1,14 @@
 """The embedded stack's composition and its command line; that its parts run is tests/local's to show."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from infra.embedded.composition import parts
+from local import FunctionPool
 from plan.outputs import Outputs
 from plan.settings import load, parse
 from stacks import embedded as commands
@@ -25,6 +28,52 @@ def test_settings_decide_the_parts() -> None:
         "clusters": {"d": {"engine": "dask", "platform": "local", "nodes": 3, "slotsPerNode": 1}},
     }
     assert [part.name for part in parts(parse(document, "t"))] == ["s3", "d", "d-node-0", "d-node-1", "d-node-2"]
+
+
+LOCAL = {"engine": "dask", "platform": "local", "nodes": 2, "slotsPerNode": 1}
+SCALE = {"minWorkers": 1, "maxWorkers": 2, "idleTimeoutS": 60}
+EMBEDDED = {
+    "program": "embedded",
+    "clusters": {"d": {**LOCAL, "autoscale": SCALE}},
+    "functions": {"platform": "local", "maxWorkers": 2},
+    "cache": {"platform": "local"},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("worker", {"memoryMib": 512, "reason": "small"}),
+        ("clusters.d.engine", "ray"),
+        ("clusters.d.slotsPerNode", 2),
+        ("clusters.d.limitMib", 512),
+        ("clusters.d.autoscale.minWorkers", 2),
+        ("clusters.d.autoscale.idleTimeoutS", 10),
+        ("functions.maxWorkers", 3),
+        ("functions.memoryMib", 512),
+        ("cache.maxMemoryMib", 128),
+    ],
+)
+def test_each_key_of_a_local_part_changes_what_is_started(path: str, value: object) -> None:
+    """A key that changes nothing is refused (plan.platform_keys, plan.rules.parts); these change the list of parts."""
+    changed = copy.deepcopy(EMBEDDED)
+    *above, key = path.split(".")
+    place: Any = changed
+    for part in above:
+        place = place[part]
+    place[key] = value
+    assert parts(parse(changed, "t")) != parts(parse(EMBEDDED, "t"))
+
+
+def test_equal_limits_hold_local_functions_too() -> None:
+    document = {
+        "program": "embedded",
+        "clusters": {"d": {**LOCAL, "limitMib": 3500}},
+        "functions": {"platform": "local", "maxWorkers": 2},
+        "equalLimits": True,
+    }
+    (pool,) = (part for part in parts(parse(document, "t")) if isinstance(part, FunctionPool))
+    assert pool.memory_mib == 3500
 
 
 def test_outputs_survive_their_own_document(dev_stack: Outputs) -> None:
@@ -130,6 +179,15 @@ def test_down_removes_no_folder_that_a_link_in_the_state_leads_to(other_root: Pa
     assert called("down", "--stack", "dev", "--data", "drop").exit_code == 0
     assert not state.exists()
     assert files(elsewhere) == before
+
+
+def test_more_workers_than_the_machine_holds_are_refused_with_the_arithmetic(other_root: Path) -> None:
+    file = other_root / "Pulumi.dev.yaml"
+    file.write_text(file.read_text().replace("nodes: 1,", "nodes: 999,", 1))
+    said = refusal(called("up", "--stack", "dev"))
+    assert "'dev', ray: workers 1998 on this machine" in said
+    assert "8 a core are" in said
+    assert not (other_root / ".breakeven/dev/state.json").exists()
 
 
 def test_down_ends_a_stack_whose_file_is_broken_or_gone(other_root: Path) -> None:
