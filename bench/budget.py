@@ -106,7 +106,7 @@ class Guard:
                 done = [row for row in rows if (row.label, row.condition) == (one.label, condition) and _counts(row)]
                 if done:
                     actual_s = statistics.median(row.value or 0.0 for row in done)
-                    row = estimate_row(done[0], made)
+                    row = estimate_row(done[0], made, one.rows)
                     told = row.parameters | {"actual_s": actual_s, "actual": condition}
                     append(path, row.model_copy(update={"parameters": told}))
                     break

@@ -30,6 +30,8 @@ from plan.settings import Settings, load
 from plan.stack_option import StackName
 
 GB, MB = 2**30, 2**20
+OWN = "this project: own rows"
+"""The source of a parameter that is calibrated."""
 READS = ("ingest", "sort")
 TARGETS = {"ray": "ray", "dask": "dask", "lithops": "functions"}
 
@@ -93,9 +95,13 @@ def misses(rows: Iterable[Row], settings: Settings, parameters: Parameters | Non
     return found
 
 
-def estimate_row(row: Row, made: Estimate) -> Row:
-    """The estimate of a measured row, to be kept beside it: metric `estimate_s`, its range in `parameters`."""
+def estimate_row(row: Row, made: Estimate, calibrated_rows: int) -> Row:
+    """The estimate of a measured row, to be kept beside it: metric `estimate_s`, its range in `parameters`.
+
+    calibrated_rows: own measurements that it rested on, 0 for published parameters alone.
+    """
     kept = {"estimate_low_s": made.run_s.low, "estimate_high_s": made.run_s.high, "estimate_usd": made.usd.value}
+    kept["calibrated_rows"] = calibrated_rows
     blank: dict[str, object] = {
         "phases": {},
         "tasks": [],
@@ -141,9 +147,7 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
     high = found.high if found.high is not None else found.greatest
     unit = {"read_mb_s": "MB/s", "first_run_factor": "x"}.get(name, "s")
     note = f"{found.n} samples"
-    return Parameter(
-        name, engine, platform, found.median, low, high, unit, "this project: own rows", f"runs {runs}", note
-    )
+    return Parameter(name, engine, platform, found.median, low, high, unit, OWN, f"runs {runs}", note)
 
 
 @click.command(context_settings={"show_default": True})
@@ -184,7 +188,7 @@ def main(rows: Path, gb: float | None, stack: str, out: Path | None, keep: bool)
         for label, row in firsts.items():
             made = _estimates(settings, row.data.size_bytes if row.data else 0, None)
             if TARGETS[label] in made:
-                append(rows, estimate_row(row, made[TARGETS[label]]))
+                append(rows, estimate_row(row, made[TARGETS[label]], 0))
                 kept += 1
         echo(f"kept {kept} estimates in {rows}")
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import dataset, stack
 from bench.at_size import at_size
-from bench.calibrate import TARGETS, overlay
+from bench.calibrate import OWN, TARGETS, overlay
 from bench.costs import DOWN
 from bench.engines import BASELINES, NEEDS, EngineError, labels
 from bench.rows import Row
@@ -76,7 +76,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One engine's share of a command: each run, and with start and end of its machines the whole."""
+    """One engine's share of a command: each run, and with start and end of its machines the whole.
+
+    rows: own measurements that its time rests on; 0: published parameters alone.
+    """
 
     label: str
     engine: str
@@ -84,6 +87,7 @@ class Forecast:
     cold: Estimate
     total_s: Range
     usd: Range
+    rows: int = 0
 
 
 def target(settings: Settings, engine: str) -> str | None:
@@ -126,8 +130,17 @@ def forecasts(
     for label, engine in wanted:
         warm, cold = one(engine, False), one(engine, True)
         if warm and cold:
-            found.append(_whole(label, engine, warm, cold, asked))
+            rows = measured_rows(settings, engine, asked.workload, known)
+            found.append(replace(_whole(label, engine, warm, cold, asked), rows=rows))
     return found
+
+
+def measured_rows(settings: Settings, engine: str, workload: str, known: Parameters) -> int:
+    """Own samples behind the rate at which an engine does its work; a hybrid reads with the functions."""
+    reader, name = engine.rsplit("+", maxsplit=1)[-1], "image_core_s" if workload == "palette" else "read_mb_s"
+    platforms: dict[str, str] = {size.engine: size.platform for size in sizes(settings).values()}
+    rate = known.find(name, reader, platforms.get(reader, "*"))
+    return int(rate.note.split()[0]) if rate.source == OWN else 0
 
 
 def calibrated(settings: Settings, asked: Asked) -> tuple[Parameters, list[str]]:
@@ -269,7 +282,7 @@ def _own(rows: Sequence[Row], known: Parameters) -> list[Parameter]:
     place = f"runs {', '.join(sorted({row.run_id for row in rows}))}"
     units = {"image_core_s": "s", "sort_mb_s": "MB/s"}
     return [
-        Parameter(*key, median(seen), min(seen), max(seen), units[key[0]], "this project: own rows", place)
+        Parameter(*key, median(seen), min(seen), max(seen), units[key[0]], OWN, place, f"{len(seen)} samples")
         for key, seen in values.items()
     ]
 

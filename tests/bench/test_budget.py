@@ -25,7 +25,7 @@ from bench.runner import Run
 from bench.samples import plan
 from bench.sessions.session import Fleet
 from plan import cost
-from plan.estimate import BudgetExceeded
+from plan.estimate import BudgetExceeded, parameters
 from plan.outputs import Outputs
 from plan.settings import Settings, load
 from tasks.answer import Answer, Query
@@ -236,4 +236,6 @@ def test_own_rows_of_the_nearest_size_calibrate_only_their_platform(bench_128: S
     assert runs == ["near"]
     (made,) = forecasts(dev, [("ray", "ray")], one, known)
     assert made.warm.run_s.value == pytest.approx(12.0, rel=0.05)
+    assert made.rows == 1
+    assert forecasts(dev, [("ray", "ray")], one, parameters.read())[0].rows == 0
     assert calibrated(bench_128, asked(tmp_path))[1] == []

@@ -64,7 +64,8 @@ def test_the_miss_shrinks_to_nothing_on_the_rows_used() -> None:
 
 def test_an_estimate_is_kept_as_a_row_beside_the_measured_one() -> None:
     made = estimate(load("dev", ROOT), Work("ingest", gb=SIZE / 2**30))[0]
-    kept = estimate_row(ROWS[0], made)
+    kept = estimate_row(ROWS[0], made, 3)
+    assert kept.parameters["calibrated_rows"] == 3
     assert (kept.metric, kept.value, kept.condition, kept.run_id) == ("estimate_s", made.run_s.value, "none", "r1")
     assert kept.billed.worker_s == 0
 

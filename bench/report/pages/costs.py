@@ -55,7 +55,8 @@ def page(found: Report, today: date) -> Page:
         title="Cost",
         lead=lead,
         filters=Filters(
-            data=list(dict.fromkeys(one.command for one in newest)),
+            # What a reader looks for first ran something; a stack's `down` costs what its clusters idled.
+            data=list(dict.fromkeys(one.command for one in sorted(newest, key=lambda one: not one.of.runs))),
             runs=list(dict.fromkeys(one.of.run_id for one in newest)),
             readers=[],
             engines=in_order(one.of.engine for one in spent),
@@ -148,8 +149,7 @@ def _answers(part: Sequence[Spent]) -> list[Answer]:
     left = [one.of.label for one in part if one.of.open]
     share = float(most_idle.of.idle / most_idle.of.total)
     said = [
-        Answer("Which cost least?", best.of.label, f"{_usd(best)} for {best.of.runs} runs that count", best.refs,
-               best.of.engine),
+        Answer("Which cost least?", best.of.label, f"{_usd(best)} {_for(best)}", best.refs, best.of.engine),
         Answer("By how much?", f"{float(ranked[1].of.total / best.of.total) - 1:.0%} less",
                f"than {ranked[1].of.label}; {dearest.of.label} costs {float(dearest.of.total / best.of.total):.1f} "
                "times as much", [*best.refs, *ranked[1].refs]) if len(ranked) > 1
@@ -161,6 +161,12 @@ def _answers(part: Sequence[Spent]) -> list[Answer]:
                []),
     ]  # fmt: skip
     return said
+
+
+def _for(one: Spent) -> str:
+    if not one.of.runs:
+        return "between commands, when nothing ran on it, and for its end"
+    return f"for {one.of.runs} run{'s' * (one.of.runs != 1)} that count{'s' * (one.of.runs == 1)}"
 
 
 def _usd(one: Spent) -> str:

@@ -27,6 +27,14 @@ class Kept:
     high_s: float
     actual_s: float
     of: str
+    calibrated_rows: int | None
+
+    @property
+    def rested_on(self) -> str:
+        """What the estimate had to go by."""
+        if self.calibrated_rows is None:
+            return "not told"
+        return f"{self.calibrated_rows} calibration rows" if self.calibrated_rows else "published parameters"
 
     @property
     def error(self) -> float:
@@ -66,7 +74,7 @@ def kept(found: Report) -> list[Kept]:
     """Of rows that tell estimate and measured median."""
     return [
         Kept(s, s.row.value, float(told["estimate_low_s"] or 0), float(told["estimate_high_s"] or 0), actual_s,
-             str(told.get("actual", "warm")))
+             str(told.get("actual", "warm")), None if (n := told.get("calibrated_rows")) is None else int(n))
         for s in found.rows
         for told in [s.row.parameters]
         for actual_s in [told.get("actual_s")]
@@ -78,22 +86,40 @@ def _answers(ours: Sequence[Kept], theirs: Sequence[Outcome]) -> list[Answer]:
     error, points, inside, bounds = summary(list(theirs))
     said = []
     if ours:
-        errors = [abs(one.error) for one in ours]
         refs = [one.row.ref for one in ours]
-        near = sum(value <= WITHIN for value in errors)
         held = sum(one.low_s <= one.actual_s <= one.high_s for one in ours)
         worst = max(ours, key=lambda one: abs(one.error))
         said = [
-            Answer("How wrong here?", f"{statistics.median(errors):.0%} median error",
-                   f"{len(ours)} estimates; {near} within {WITHIN:.0%}", refs),
+            _error(ours),
             Answer("Did its range hold?", f"{held} of {len(ours)}", "measured medians inside the range given before",
                    refs),
             Answer("Where was it worst?", f"{worst.row.row.label}, {worst.row.row.workload}",
-                   f"estimated {worst.estimate_s:.2f} s, measured {worst.actual_s:.2f} s ({worst.error:+.0%})",
-                   [worst.row.ref], worst.row.row.engine),
+                   f"estimated {worst.estimate_s:.2f} s, measured {worst.actual_s:.2f} s ({worst.error:+.0%}); it "
+                   f"rested on {worst.rested_on}", [worst.row.ref], worst.row.row.engine),
         ]  # fmt: skip
     study = f"{points} published points it was not fitted to; {inside} of {bounds} published bounds hold"
     return [*said, Answer("How wrong against the studies?", f"{error:.0%} median error", study, [])]
+
+
+def _error(ours: Sequence[Kept]) -> Answer:
+    """The error of estimates with own rows to go by; those from before, with none, are told apart from it."""
+    question = "How wrong here?"
+    first = [one for one in ours if one.calibrated_rows == 0]
+    later = [one for one in ours if one.calibrated_rows != 0]
+    before = f"{len(first)} rested on published parameters alone, {_median(first):.0%} off" if first else ""
+    if not later:
+        return Answer(question, "Not calibrated yet", f"all {before}: the next run has rows of this machine to go by",
+                      [one.row.ref for one in first])  # fmt: skip
+    near = sum(abs(one.error) <= WITHIN for one in later)
+    detail = f"{len(later)} estimates with own rows to go by; {near} within {WITHIN:.0%}"
+    if all(one.calibrated_rows is None for one in later):
+        detail = f"{len(later)} estimates; {near} within {WITHIN:.0%}; rows do not tell what they rested on"
+    return Answer(question, f"{_median(later):.0%} median error", "; ".join(filter(None, [detail, before])),
+                  [one.row.ref for one in later])  # fmt: skip
+
+
+def _median(ours: Sequence[Kept]) -> float:
+    return statistics.median(abs(one.error) for one in ours)
 
 
 def _ours(ours: Sequence[Kept]) -> Figure:
@@ -106,18 +132,28 @@ def _ours(ours: Sequence[Kept]) -> Figure:
     middle = statistics.median(one.error for one in ours)
     near = sum(abs(one.error) <= WITHIN for one in ours)
     way = "under" if middle < 0 else "over"
+    published_only = all(one.calibrated_rows == 0 for one in ours)
+    by = ", by published parameters alone" if published_only else ""
     lines = [
         Line([Refs([one.row.ref]), one.row.row.workload, one.row.row.label, one.row.dataset, f"{one.estimate_s:.2f}",
-              f"{one.low_s:.2f} to {one.high_s:.2f}", f"{one.actual_s:.2f}", one.of, f"{one.error:+.0%}"])
+              f"{one.low_s:.2f} to {one.high_s:.2f}", f"{one.actual_s:.2f}", one.of, f"{one.error:+.0%}",
+              one.rested_on])
         for one in ours
     ]  # fmt: skip
     return Figure(
         "ours",
-        {ANY: f"{near} of {len(ours)} estimates are within {WITHIN:.0%}; the middle one is {abs(middle):.0%} {way}"},
+        {
+            ANY: f"{near} of {len(ours)} estimates are within {WITHIN:.0%}; "
+            f"the middle one is {abs(middle):.0%} {way}{by}"
+        },
         f"On the dashed line the estimate was right; the band is {WITHIN:.0%} of it. Upright lines: the range that the "
         "estimate gave. Both axes are logarithmic.",
         cost.estimate_and_actual(records, WITHIN),
-        Table("", ["row", "workload", "engine", "data", "estimate s", "range s", "measured s", "of", "error"], lines),
+        Table(
+            "",
+            ["row", "workload", "engine", "data", "estimate s", "range s", "measured s", "of", "error", "rested on"],
+            lines,
+        ),
     )
 
 

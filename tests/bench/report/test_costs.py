@@ -109,3 +109,28 @@ def test_rows_that_bill_functions_for_the_code_alone_are_told(found: Report, cod
     billed = Billed(function_s=2, function_gb_s=8, function_requests=2, function_code_s=code_s)
     lead = costs.page(changed(found, engine="lithops", label="lithops", billed=billed), TODAY).lead
     assert ("1 rows from before 2026-11-27 bill functions for the user's code only" in lead) == told
+
+
+def test_the_cost_page_opens_on_what_ran_and_not_on_a_stack_s_end(found: Report) -> None:
+    last = found.rows[-1]
+    row = last.row.model_copy(
+        update={
+            **{
+                "workload": "down",
+                "engine": "ray",
+                "label": "ray",
+                "metric": "teardown_s",
+                "value": 2.0,
+                "run_id": "end",
+            },
+            **{"at": "2026-11-21T09:00:00+00:00", "condition": "none", "billed": Billed(worker_s=4.0)},
+            "parameters": {"up_at": 1763600000.0, "cluster": "ray"},
+        }
+    )
+    page = costs.page(Report([*found.rows, Sourced(row, "end.jsonl", 1)], [], found.measured), TODAY)
+    assert page.filters is not None
+    assert page.filters.data[0].startswith("ingest on dev")
+    assert page.filters.data[-1] == "down on dev"
+    (end,) = [group for group in page.answers if group.slice == "down on dev|latest|all"]
+    assert "0 runs" not in end.answers[0].detail
+    assert "between commands, when nothing ran on it, and for its end" in end.answers[0].detail

@@ -165,6 +165,23 @@ def test_the_comparison_has_seven_criteria_with_the_rows_behind_each_figure(stud
     assert "section 6 item 1" in str(table.lines[0].cells[-1])
 
 
+def test_an_estimate_is_judged_by_what_it_rested_on() -> None:
+    told = {"estimate_low_s": 1.0, "estimate_high_s": 5.0, "actual_s": 4.0, "actual": "warm"}
+    first = [made.row("ingest", "ray", "estimate_s", 1.0, parameters=told | {"calibrated_rows": 0})]
+    later = [made.row("ingest", "ray", "estimate_s", 3.8, parameters=told | {"calibrated_rows": 5})]
+    page = estimates.page(_report(first))
+    (group,) = page.answers
+    assert group.answers[0].answer == "Not calibrated yet"
+    assert "all 1 rested on published parameters alone, 75% off" in group.answers[0].detail
+    assert figure(page, "ours").titles["*"].endswith("75% under, by published parameters alone")
+    page = estimates.page(_report([*first, *later]))
+    (group,) = page.answers
+    assert group.answers[0].answer == "5% median error"
+    assert "1 rested on published parameters alone" in group.answers[0].detail
+    rested = [line.cells[-1] for line in figure(page, "ours").table.lines]
+    assert rested == ["published parameters", "5 calibration rows"]
+
+
 def test_estimates_are_held_against_what_was_measured() -> None:
     told = {"estimate_low_s": 1.0, "estimate_high_s": 5.0, "actual_s": 4.0, "actual": "warm"}
     kept = [
@@ -173,7 +190,8 @@ def test_estimates_are_held_against_what_was_measured() -> None:
     ]
     page = estimates.page(_report(kept))
     assert figure(page, "ours").titles["*"] == "1 of 2 estimates are within 25%; the middle one is 31% under"
-    assert [line.cells[-1] for line in figure(page, "ours").table.lines] == ["-50%", "-12%"]
+    assert [line.cells[-2] for line in figure(page, "ours").table.lines] == ["-50%", "-12%"]
+    assert {line.cells[-1] for line in figure(page, "ours").table.lines} == {"not told"}
     (group,) = page.answers
     assert group.answers[1].answer == "2 of 2"
 
