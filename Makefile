@@ -1,5 +1,6 @@
 STACK ?= dev
 DATA ?= keep
+TO ?= up
 GB ?= 0.4
 FILES ?= 8
 PYTHON ?= python3
@@ -17,7 +18,7 @@ first.write_text(f"import sys; sys.path.insert(0, {os.getcwd()!r})\n")
 endef
 export FIRST
 
-.PHONY: help bench test test-slow test-engine recordings images test-images up down status plan estimate breakeven prices report benchmark pins clean
+.PHONY: help bench test test-slow test-engine recordings images test-images up down status recover plan estimate breakeven prices report benchmark pins clean
 help:  ## print these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
@@ -55,6 +56,8 @@ down: $(READY)  ## end an embedded stack; DATA=drop removes its data too
 	@$(RUN) -m stacks.embedded down --stack $(STACK) --data $(DATA) && $(RUN) -m bench.teardown
 status: $(READY)  ## what runs, and where
 	@$(RUN) -m stacks.embedded status --stack $(STACK)
+recover: $(READY)  ## after an `up` or `destroy` that was killed: a stack that is up, or (TO=nothing) gone (STACK=bench-32)
+	@$(RUN) -m ops.recover --stack $(STACK) --to $(TO)
 plan: $(READY)  ## what a stack holds and costs, without an account (STACK=bench-128)
 	@$(RUN) -m plan --stack $(STACK)
 estimate: $(READY)  ## time and cost before anything is deployed, of what the stack was made for (STACK=bench-128), or WORKLOAD=sort GB=5

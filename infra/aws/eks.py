@@ -231,5 +231,7 @@ def _template(name: str, args: EksArgs, child: pulumi.ResourceOptions) -> aws.ec
             )
         ],
         tag_specifications=launched(args.name, name),
-        opts=child,
+        # The template's own tags stay as they were: a change of them makes no new version, but until it is done the
+        # provider cannot tell, and plans an update of the node group with a version that it does not know.
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["tags"])),
     )

@@ -1,0 +1,91 @@
+"""After an `up` or `destroy` that was killed: bring the stack up, or end it, with nothing lost in between.
+
+    python -m ops.recover --stack bench-32                # a stack that is up
+    python -m ops.recover --stack bench-32 --to nothing   # a stack that is gone, and an audit that says so
+
+The engine notes in its state what it is about to make, and AWS may have made it without the state's knowing. Such
+resources are looked for, by name or by tags, and taken into the state; then the engine does the rest, as always.
+"""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import boto3
+import click
+
+from ops.adopt import identity, wait_until_made
+from plan.stack_file import ROOT
+from plan.stack_option import StackName
+
+
+@click.command(help=__doc__)
+@click.option("--stack", type=StackName(), required=True, help="the stack whose deploy was killed")
+@click.option("--to", type=click.Choice(["up", "nothing"]), default="up", show_default=True, help="how it is to end")
+def recover(stack: str, to: str) -> None:
+    """Release the lock, take in what was being made, and run `up`, or `destroy` and the audit."""
+    _pulumi(stack, "cancel", "--yes", check=False)  # there may be no lock
+    state = json.loads(_pulumi(stack, "stack", "export", quiet=True))
+    adopted = adopt(state, stack, boto3.Session())
+    if adopted is not None:
+        for urn, found in adopted.items():
+            click.echo(f"{urn.rpartition('::')[2]}: {f'was made, as {found}' if found else 'was not made'}")
+        _pulumi(stack, "stack", "import", given=json.dumps(state))
+    _pulumi(stack, "refresh", "--yes", "--skip-preview")
+    _pulumi(stack, to.replace("nothing", "destroy"), "--yes", "--skip-preview")
+    if to == "nothing":
+        sys.exit(subprocess.run([sys.executable, "-m", "ops.audit", "--stack", stack], check=False).returncode)
+
+
+def adopt(state: dict[str, Any], stack: str, session: Any) -> dict[str, str | None] | None:
+    """Move what was being made, and is there, from a state's pending operations to its resources.
+
+    Changes `state`; returns the identifier by URN, None for what was not made; None where no operation is pending.
+    """
+    deployment = state["deployment"]
+    pending = deployment.pop("pending_operations", None)
+    if not pending:
+        return None
+    region = _region(deployment["resources"])
+    known = {str(resource.get("id")) for resource in deployment["resources"]}
+    there = {resource["urn"]: resource for resource in deployment["resources"]}
+    found: dict[str, str | None] = {}
+    for operation in pending:
+        resource = operation["resource"]
+        if operation["type"] != "creating":
+            continue  # what was being changed or deleted is in the state; a refresh sees what has become of it
+        made = identity(resource, stack, known, lambda service: session.client(service, region_name=region))
+        found[resource["urn"]] = made
+        if made is not None:
+            wait_until_made(resource, lambda service: session.client(service, region_name=region))
+            if replaced := there.get(resource["urn"]):
+                replaced["delete"] = True  # as the engine marks what it has made anew
+            deployment["resources"].append({**resource, "id": made, "outputs": {}})
+    return found
+
+
+def _region(resources: list[dict[str, Any]]) -> str | None:
+    """The region of the stack's own provider."""
+    providers = (resource for resource in resources if resource["type"] == "pulumi:providers:aws")
+    return next((str(provider["inputs"]["region"]) for provider in providers if "region" in provider["inputs"]), None)
+
+
+def _pulumi(stack: str, *arguments: str, given: str | None = None, check: bool = True, quiet: bool = False) -> str:
+    """Run the engine; what it says is shown, unless it is wanted as text."""
+    command = ["pulumi", *arguments, "--stack", stack, "--cwd", str(ROOT), "--non-interactive"]
+    if not quiet:
+        click.echo(f"$ {' '.join(command)}", err=True)
+    try:
+        done = subprocess.run(command, input=given, text=True, stdout=subprocess.PIPE if quiet else None, check=False)
+    except FileNotFoundError:
+        raise click.ClickException("found no `pulumi` on PATH, wanted the engine that made the stack") from None
+    if check and done.returncode != 0:
+        raise click.ClickException(
+            f"{' '.join(command)} exited {done.returncode}; mend what it says, and run this again: it begins anew"
+        )
+    return done.stdout or ""
+
+
+if __name__ == "__main__":
+    recover()
