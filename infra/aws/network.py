@@ -35,7 +35,9 @@ TALKS: tuple[Talk, ...] = (
     Talk("dask", "dask", 9000, 9999, "the scheduler and other workers fetch results from workers"),
     Talk("driver", "dask", 8786, 8786, "a session is a Dask client, under TLS"),
     Talk("driver", "cache", 6379, 6379, "the parent process of a multiprocessing program"),
-    Talk("functions", "cache", 6379, 6379, "its child processes, as functions"),
+    Talk("functions", "cache", 6379, 6379, "its child processes, as functions; results of a stage"),
+    Talk("ray", "cache", 6379, 6379, "workers fetch what a stage's functions left"),
+    Talk("dask", "cache", 6379, 6379, "and so do Dask's"),
 )
 
 INTERFACES_GO_WITHIN = "50m"
