@@ -45,8 +45,11 @@ def base(engine: Engine) -> Iterator[Engine]:
         engine.run("up", "-s", "base", "--yes", "--skip-preview")
         yield engine
         assert engine.preview("base") == {}
+        before = _left("base")
         refused = engine.run("destroy", "-s", "base", "--yes", "--skip-preview", check=False)
         assert "protected" in refused, refused[-2000:]
+        assert _left("base") == before, "it is refused before the first deletion, not when 29 of 33 are gone"
+        assert engine.preview("base") == {}, "and the engine's own state has lost nothing either"
         engine.run("state", "unprotect", "-s", "base", "--all", "--yes")
         engine.run("destroy", "-s", "base", "--yes", "--skip-preview")
         kept = _left("base")
