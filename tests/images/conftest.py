@@ -5,18 +5,19 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.bundle import PACKAGES, pins
+from ops import images
 from tests.images.containers import GATEWAY, Containers, found, write
-from tests.images.region import KEYS
+from tests.images.region import KEYS, PATIENCE
 
 ROOT = Path(__file__).parents[2]
-MOUNT = "/work"
+_TIMES_S: dict[str, float] = {}
 # What `docker run` on the driver host gives its container besides: the instance's network and role. The packages that a
 # driver adds to its image are there before it asks a registry for them.
 DOCKER = """#!/bin/bash
@@ -27,7 +28,7 @@ given=()
 while [[ $1 == -* ]]; do
   case "$1" in
     --network) given+=(--network {network}); shift 2 ;;
-    --ipc) given+=(--shm-size 512m); shift 2 ;;
+    --ipc) given+=(--shm-size 2g); shift 2 ;;
     --volume) cp -r {packages}/. "${{2%%:*}}"; chmod -R a+rX "${{2%%:*}}"; given+=("$1" "$2"); shift 2 ;;
     --init) shift ;; # podman's is a package of its own, which is often not there
     --rm) given+=("$1"); shift ;;
@@ -44,6 +45,25 @@ def containers() -> Containers:
     if isinstance(runtime, str):
         pytest.skip(runtime)
     return runtime
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[[str, float], None]:
+    """Keeps a measured time, in seconds, by what it is of; printed with the images' sizes at the end of the run."""
+    return _TIMES_S.__setitem__
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What benchmarks/images.md holds."""
+    runtime = found()
+    if not _TIMES_S or isinstance(runtime, str):
+        return
+    terminalreporter.section("images: sizes and start times")
+    for image in images.IMAGES:
+        size = int(runtime("image", "inspect", "--format", "{{.Size}}", images.tag(image)))
+        terminalreporter.line(f"| {image} image | {size / 1e6:.0f} MB |")
+    for name, seconds in _TIMES_S.items():
+        terminalreporter.line(f"| {name} | {seconds:.1f} s |")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +105,9 @@ def shell(containers: Containers, network: str, endpoint: str, driver_packages: 
     """Runs a text as a host of the network would, with its `docker`."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    environment = [f"--env={name}={value}" for name, value in {"AWS_ENDPOINT_URL": endpoint, **KEYS}.items()]
+    environment = [
+        f"--env={name}={value}" for name, value in {"AWS_ENDPOINT_URL": endpoint, **KEYS, **PATIENCE}.items()
+    ]
     write(
         tools / "docker",
         DOCKER.format(

@@ -4,14 +4,18 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from ops import images
 
 NETWORK = "10.203.113"
 GATEWAY = f"{NETWORK}.1"
+INNER = "10.203.114"
 _NAME = "breakeven-test"
 _PAUSE = ("python", "-c", "import time; time.sleep(86400)")
 
@@ -23,11 +27,12 @@ class Containers:
         self.command = list(command)
         self.started: set[str] = set()
 
-    def __call__(self, *arguments: str, check: bool = True, timeout_s: float = 120) -> str:
-        """What one call of the runtime prints. Raises AssertionError with what it said where it fails."""
+    def __call__(self, *arguments: str, check: bool = True, timeout_s: float = 120, given: str = "") -> str:
+        """What one call of the runtime prints, with `given` on its standard input. Raises AssertionError with
+        what it said where it fails."""
         done = subprocess.run(
             [*self.command, *arguments],
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -40,9 +45,11 @@ class Containers:
     def run(self, name: str, image: str, command: Sequence[str], *options: str) -> None:
         """Start a container in the background. `options`: those of `run`."""
         self.started.add(name)
-        with suppress(KeyError):
-            # What it says goes to the runtime's log and not to a pipe, which a daemon inside would hold open.
-            self("run", "--detach", "--name", name, *options, images.tag(image), *command)
+        self("run", "--detach", "--name", name, *options, images.tag(image), *command)
+
+    def once(self, image: str, command: Sequence[str]) -> str:
+        """What a command prints in a container of its own."""
+        return self("run", "--rm", images.tag(image), *command)
 
     def running(self, name: str) -> bool:
         """Whether it has not ended."""
@@ -61,8 +68,23 @@ class Containers:
         return "podman" in self("--version").lower()
 
     @contextmanager
+    def closed_network(self) -> Iterator[str]:
+        """A network from which nothing else is reached, not even this machine."""
+        name = f"{_NAME}-inner"
+        self("network", "rm", "--force", name, check=False)
+        self("network", "create", "--internal", "--subnet", f"{INNER}.0/24", name)
+        try:
+            yield name
+        finally:
+            self("network", "rm", "--force", name, check=False)
+
+    @contextmanager
     def network(self) -> Iterator[str]:
         """The network's name; its gateway is an address of this machine. It goes with all that was started on it."""
+        with FileLock(Path(tempfile.gettempdir(), f"{_NAME}.lock")):  # its addresses are the machine's: one at a time
+            yield from self._network()
+
+    def _network(self) -> Iterator[str]:
         self("network", "rm", "--force", _NAME, check=False)
         self("network", "create", "--subnet", f"{NETWORK}.0/24", "--gateway", GATEWAY, _NAME)
         try:

@@ -17,6 +17,7 @@ from tests.images.containers import GATEWAY, NETWORK, Containers
 from tests.runtimes.hosts import REGION, Metadata
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+PATIENCE = {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure; Ray's own patience is 30 s
 
 
 class _OfTheAsker(Metadata):
@@ -86,6 +87,7 @@ class Region(threading.Thread):
         metadata = f"http://{GATEWAY}:{self._metadata.server_port}"
         environment = {
             **self.aws,
+            **PATIENCE,
             **self.settings,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata,
             "BREAKEVEN_BOOT_LOG": "/home/worker/boot.jsonl",
@@ -95,7 +97,7 @@ class Region(threading.Thread):
             instance,
             "cluster",
             [self.boots[group]],
-            *("--network", self.network, "--ip", address, "--shm-size", "512m", "--memory", f"{self.memory_mib}m"),
+            *("--network", self.network, "--ip", address, "--shm-size", "2g", "--memory", f"{self.memory_mib}m"),
             *(f"--env={name}={value}" for name, value in environment.items()),
         )
 

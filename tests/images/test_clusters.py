@@ -68,7 +68,11 @@ def region(engine: str, containers: Containers, network: str, endpoint: str) -> 
 
 
 @pytest.fixture(scope="module")
-def outputs(engine: str) -> Outputs:
+def outputs(engine: str, region: Region) -> Outputs:
+    """Of a stack whose driver host is there."""
+    ec2 = boto3.client("ec2")
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    (driver,) = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
     return Outputs(
         stack=STACK,
         program="bench",
@@ -79,7 +83,7 @@ def outputs(engine: str) -> Outputs:
         data_bucket="data",
         images={"cluster": images.tag("cluster")},
         clusters={engine: cluster(engine)},
-        driver_instance="i-0driver",
+        driver_instance=driver["InstanceId"],
         expires_at=f"{datetime.now(UTC) + timedelta(hours=TTL_HOURS):%Y-%m-%dT%H:%M:%SZ}",
     )
 

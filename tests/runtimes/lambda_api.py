@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,15 @@ from tests.runtimes.image_python import image_python
 
 
 class LambdaApi:
-    """One function: a runtime process that speaks to this API as it would to Lambda's."""
+    """The API itself; whoever polls it at `address` is the function. `said` gives its log."""
 
-    def __init__(self, handler: str, folder: Path, environment: dict[str, str]) -> None:
+    said: Callable[[], str]
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.events: queue.Queue[tuple[str, str]] = queue.Queue()
         self.answers: dict[str, queue.Queue[Any]] = {}
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self.server = http.server.ThreadingHTTPServer((address, 0), _handler_for(self))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        lambda_environment = {
-            **environment,
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.server.server_port}",
-            "AWS_LAMBDA_FUNCTION_NAME": "worker",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "4096",
-            "HOME": str(folder),
-            "TMPDIR": str(folder),
-        }
-        self.log = folder / "function.log"
-        with self.log.open("wb") as log:
-            command = [str(image_python("functions")), "-m", "awslambdaric", handler]
-            self.process = subprocess.Popen(command, env=lambda_environment, stdout=log, stderr=log, cwd=folder)
 
     def send(self, event: Any) -> str:
         """Queue an event; its request id, to wait for the answer with."""
@@ -48,15 +38,41 @@ class LambdaApi:
         try:
             outcome, body = self.answers[request].get(timeout=within_s)
         except queue.Empty:
-            raise AssertionError(f"no answer within {within_s} s\n{self.log.read_text()[-3000:]}") from None
-        assert outcome == "response", f"{body}\n{self.log.read_text()[-3000:]}"
+            raise AssertionError(f"no answer within {within_s} s\n{self.said()[-3000:]}") from None
+        assert outcome == "response", f"{body}\n{self.said()[-3000:]}"
         return body
+
+    def environment(self, host: str, memory_mib: int) -> dict[str, str]:
+        """What Lambda sets for a runtime that reaches this API at `host`."""
+        return {
+            "AWS_LAMBDA_RUNTIME_API": f"{host}:{self.server.server_port}",
+            "AWS_LAMBDA_FUNCTION_NAME": "worker",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
+        }
+
+    def end(self) -> None:
+        """End the API."""
+        self.server.shutdown()
+
+
+class LocalFunction(LambdaApi):
+    """A runtime process of this machine, by the image's own interpreter."""
+
+    def __init__(self, handler: str, folder: Path, environment: dict[str, str]) -> None:
+        super().__init__()
+        log = folder / "function.log"
+        self.said = log.read_text
+        own = {**environment, **self.environment("127.0.0.1", 4096), "HOME": str(folder), "TMPDIR": str(folder)}
+        command = [str(image_python("functions")), "-m", "awslambdaric", handler]
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, env=own, stdout=out, stderr=out, cwd=folder)
 
     def end(self) -> None:
         """End the runtime and the API."""
         self.process.kill()
         self.process.wait(timeout=20)
-        self.server.shutdown()
+        super().end()
 
 
 def _handler_for(api: LambdaApi) -> type[http.server.BaseHTTPRequestHandler]:

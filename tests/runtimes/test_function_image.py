@@ -16,7 +16,7 @@ from bench.sessions.on_lithops import LithopsSession
 from infra.aws.functions import USER_ID, function_name, metadata_key, runtime_metadata, runtime_name
 from plan.outputs import FunctionsOutputs
 from tasks.objects import Access
-from tests.runtimes.lambda_api import LambdaApi
+from tests.runtimes.lambda_api import LambdaApi, LocalFunction
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -41,7 +41,7 @@ def function(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lam
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
-    api = LambdaApi(handler, tmp_path_factory.mktemp("function"), environment)
+    api = LocalFunction(handler, tmp_path_factory.mktemp("function"), environment)
     yield api
     api.end()
 
