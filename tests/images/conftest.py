@@ -28,7 +28,7 @@ given=()
 while [[ $1 == -* ]]; do
   case "$1" in
     --network) given+=(--network {network}); shift 2 ;;
-    --ipc) given+=(--shm-size 2g); shift 2 ;;
+    --ipc) given+=(--shm-size 8g); shift 2 ;;
     --volume) cp -r {packages}/. "${{2%%:*}}"; chmod -R a+rX "${{2%%:*}}"; given+=("$1" "$2"); shift 2 ;;
     --init) shift ;; # podman's is a package of its own, which is often not there
     --rm) given+=("$1"); shift ;;

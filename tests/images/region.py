@@ -42,6 +42,8 @@ class Region(threading.Thread):
         self.scaling = boto3.client("autoscaling")
         self.hosts: dict[str, str] = {}
         """Instance to its address; its container bears its name."""
+        self.ended: dict[str, str] = {}
+        """What those said whose engine has ended."""
         self._count = 10
         self._metadata = http.server.ThreadingHTTPServer((GATEWAY, 0), _OfTheAsker)
         self._metadata.hosts = {}  # type: ignore[attr-defined]
@@ -57,13 +59,14 @@ class Region(threading.Thread):
                 self.containers.remove(instance)
                 del self.hosts[instance]
             for instance in [name for name in self.hosts if not self.containers.running(name)]:
+                self.ended[instance] = self.containers.logs(instance)
                 self.scaling.terminate_instance_in_auto_scaling_group(
                     InstanceId=instance, ShouldDecrementDesiredCapacity=True
                 )
 
-    def member(self, group: str, number: int = 0) -> str:
-        """The name of one instance's container."""
-        return sorted(set(self._members(group)) & set(self.hosts))[number]
+    def members(self, group: str) -> list[str]:
+        """The names of its instances' containers."""
+        return sorted(set(self._members(group)) & set(self.hosts))
 
     def end(self) -> None:
         """End every host and the metadata."""
