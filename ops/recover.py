@@ -16,6 +16,7 @@ import boto3
 import click
 
 from ops.adopt import identity, wait_until_made
+from plan.rules.tags import STACK
 from plan.stack_file import ROOT
 from plan.stack_option import StackName
 
@@ -27,11 +28,14 @@ def recover(stack: str, to: str) -> None:
     """Release the lock, take in what was being made, and run `up`, or `destroy` and the audit."""
     _pulumi(stack, "cancel", "--yes", check=False)  # there may be no lock
     state = json.loads(_pulumi(stack, "stack", "export", quiet=True))
-    adopted = adopt(state, stack, boto3.Session())
+    session = boto3.Session()
+    adopted = adopt(state, stack, session)
     if adopted is not None:
         for urn, found in adopted.items():
             click.echo(f"{urn.rpartition('::')[2]}: {f'was made, as {found}' if found else 'was not made'}")
         _pulumi(stack, "stack", "import", given=json.dumps(state))
+    for rule in revoke_unknown(state, stack, session):
+        click.echo(f"{rule}: a rule of a security group that no state knows, revoked")
     _pulumi(stack, "refresh", "--yes", "--skip-preview")
     _pulumi(stack, to.replace("nothing", "destroy"), "--yes", "--skip-preview")
     if to == "nothing":
@@ -63,6 +67,28 @@ def adopt(state: dict[str, Any], stack: str, session: Any) -> dict[str, str | No
                 replaced["delete"] = True  # as the engine marks what it has made anew
             deployment["resources"].append({**resource, "id": made, "outputs": {}})
     return found
+
+
+def revoke_unknown(state: dict[str, Any], stack: str, session: Any) -> list[str]:
+    """Revoke the stack's rules that the state does not have, and return them.
+
+    EC2 has no token that makes an authorization safe to repeat: where its answer is lost, the provider asks again, is
+    told that the rule is a duplicate, and forgets the one that was made. Each `up` would then fail on it.
+    """
+    resources = state["deployment"]["resources"]
+    region = _region(resources)
+    if region is None:
+        return []
+    known, ec2 = {str(resource.get("id")) for resource in resources}, session.client("ec2", region_name=region)
+    filters = [{"Name": f"tag:{STACK}", "Values": [stack]}]
+    pages = ec2.get_paginator("describe_security_group_rules").paginate(Filters=filters)
+    unknown = [
+        rule for page in pages for rule in page["SecurityGroupRules"] if rule["SecurityGroupRuleId"] not in known
+    ]
+    for rule in unknown:
+        revoke = ec2.revoke_security_group_egress if rule["IsEgress"] else ec2.revoke_security_group_ingress
+        revoke(GroupId=rule["GroupId"], SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
+    return [str(rule["SecurityGroupRuleId"]) for rule in unknown]
 
 
 def _region(resources: list[dict[str, Any]]) -> str | None:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from ops.adopt import AGAIN, BY_LOOK, BY_NAME, BY_TAG, identity
-from ops.recover import adopt
+from ops.recover import adopt, revoke_unknown
 from plan.rules.tags import STACK
 from plan.settings import load
 from plan.stack_file import ROOT, known
@@ -114,3 +114,23 @@ def test_what_was_being_made_anew_leaves_the_old_to_be_deleted(ec2: Any) -> None
     old, new = state["deployment"]["resources"][1:]
     assert (old["id"], old["delete"]) == ("vpc-old", True)
     assert (new["id"], "delete" in new) == (made, False)
+
+
+def test_a_rule_that_no_state_knows_is_revoked_and_only_that(ec2: Any) -> None:
+    """Or every `up` ends with InvalidPermission.Duplicate."""
+    group = ec2.create_security_group(GroupName="a", Description="a", VpcId=_vpc(ec2))["GroupId"]
+    tags = [{"ResourceType": "security-group-rule", "Tags": [{"Key": STACK, "Value": NAME}]}]
+    made = {}
+    for port in (1, 2):
+        allowed = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "10.42.0.0/16"}]}]
+        for ask in (ec2.authorize_security_group_ingress, ec2.authorize_security_group_egress):
+            answer = ask(GroupId=group, IpPermissions=allowed, TagSpecifications=tags if port == 1 else [])
+            made[ask.__name__, port] = answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    ingress, egress = (made[f"authorize_security_group_{way}", 1] for way in ("ingress", "egress"))
+    state = _state()
+    state["deployment"]["resources"].append({"urn": "u::rule", "type": INGRESS, "id": ingress})
+    assert revoke_unknown(state, NAME, boto3.Session()) == [egress]
+    left = {rule["SecurityGroupRuleId"] for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]}
+    assert {ingress, made["authorize_security_group_egress", 2]} <= left
+    assert egress not in left
+    assert revoke_unknown(state, "bench-128", boto3.Session()) == []

@@ -61,3 +61,17 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str
     for key in sorted({*one, *other}):
         if plain({key: one.get(key)}) != plain({key: other.get(key)}):
             yield key
+
+
+@pytest.mark.parametrize("stack", _stacks())
+def test_no_rule_is_declared_twice_or_beside_rules_in_line(stack: str, run: Callable[..., Any]) -> None:
+    """EC2 refuses the second of two equal rules; a group with rules in line takes those apart from it away."""
+    resources = run(load(stack, ROOT)).resources
+    rules = [
+        (kind, i["securityGroupId"], i["fromPort"], i["toPort"], i.get("cidrIpv4"), i.get("referencedSecurityGroupId"))
+        for (kind, _), i in resources.items()
+        if kind.startswith("aws:vpc/securityGroup")
+    ]
+    assert len(rules) == len(set(rules))
+    groups = [i for (kind, _), i in resources.items() if kind == "aws:ec2/securityGroup:SecurityGroup"]
+    assert not [group for group in groups if "ingress" in group or "egress" in group]
