@@ -11,7 +11,7 @@ import pulumi
 from catalog.prices import PriceError
 from plan import person, stack_file
 from plan.person import PersonError
-from plan.rules import RulesError
+from plan.rules import RulesError, check_settings, must_pass
 from plan.settings import SettingsError, load, parse
 
 
@@ -23,6 +23,7 @@ def program(stack: str, config: pulumi.Config) -> Mapping[str, Any]:
     who = None
     if settings.program != "embedded":
         who = person.person({key: value for key in person.KEYS if (value := config.get(key))}, os.environ)
+    must_pass(check_settings(settings, who))  # before the import below, for which a refusal need not wait
     # Only the stack's own program is imported: the AWS provider's package takes seconds, which `dev` need not pay.
     declared: Mapping[str, Any] = import_module(f"stacks.{settings.program}").program(settings, who)
     return declared

@@ -231,8 +231,8 @@ class Settings(Setting):
 
 
 def parse(document: Any, stack: str) -> Settings:
-    """Turn the value of `breakeven:settings` into Settings. Raises SettingsError, which names stack and key."""
-    where = f"stack {checked(stack)!r}, {CONFIG_KEY}"
+    """Turn the value of `breakeven:settings` into Settings. Raises SettingsError, which names file and key."""
+    where = f"Pulumi.{checked(stack)}.yaml, {CONFIG_KEY}"
     if not isinstance(document, Mapping):
         found = "nothing" if document is None else f"{document!r:.60}"
         raise SettingsError(f"{where}: found {found}, wanted a mapping with `program`, as in Pulumi.dev.yaml")

@@ -95,7 +95,7 @@ EKS = {"engine": "ray", "platform": "eks", "workers": 2}
 def test_what_cannot_be_used_is_refused_by_name(document: Any, said: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)) as refused:
         parse(document, "t")
-    assert "'t'" in str(refused.value)
+    assert "Pulumi.t.yaml, breakeven:settings" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
