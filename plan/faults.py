@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from plan.redaction import redacted
+from plan.stack_file import SettingsError
 
 FAILED, FAULT, INTERRUPTED = 1, 70, 130
 # What the user's machine refused: no fault of this program, and the system's own words say which file.
@@ -21,9 +22,10 @@ _REFUSED = {
 
 
 @contextmanager
-def reported() -> Iterator[None]:
-    """Around a command. What the machine or AWS refused becomes one line and exit code 1; anything else that nobody
-    expected is a traceback, then one last line that says where to report it, and exit code 70. Ctrl-C is 130."""
+def reported(*expected: type[Exception]) -> Iterator[None]:
+    """Around a command. What the machine, AWS or a stack's file refused, what a command that this one calls has said
+    already, and the `expected` are one line and exit code 1; anything else is a traceback, then one last line that says
+    where to report it, and exit code 70. Ctrl-C is 130."""
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -32,7 +34,7 @@ def reported() -> Iterator[None]:
         click.echo("interrupted", err=True)
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
-        if _is_refusal(error):
+        if isinstance(error, expected) or _is_refusal(error):
             click.echo(f"Error: {redacted(_one_line(error))}", err=True)
             raise SystemExit(FAILED) from None
         click.echo(redacted(traceback.format_exc()), err=True, nl=False)
@@ -41,9 +43,11 @@ def reported() -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the system or AWS said no. AWS's errors are known by their module: not every command imports them."""
+    """Whether the system, AWS or a stack's file said no. AWS's errors are known by their module, since not every command
+    imports them."""
     of_aws = any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__)
-    return of_aws or (isinstance(error, OSError) and error.errno in _REFUSED)
+    ours = isinstance(error, SettingsError | subprocess.CalledProcessError)
+    return of_aws or ours or (isinstance(error, OSError) and error.errno in _REFUSED)
 
 
 def _one_line(error: Exception) -> str:

@@ -297,5 +297,7 @@ def pods_command(stack: str, cluster: str) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    from bench.stack import StackError
+
+    with reported(StackError, SessionError):
         cli()
