@@ -43,7 +43,7 @@ def reported(*expected: type[Exception]) -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the system, AWS or a stack's file said no. AWS's errors are known by their module, since not every command
+    """Whether the system, AWS or a stack's file said no. AWS's errors are known by module, since not every command
     imports them."""
     of_aws = any(kind.__module__ == "botocore.exceptions" for kind in type(error).__mro__)
     ours = isinstance(error, SettingsError | subprocess.CalledProcessError)
