@@ -42,13 +42,19 @@ def _stacks() -> Iterator[str]:
             yield path.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
-@pytest.mark.parametrize("stack", _stacks())
-def test_another_owner_expiry_and_budget_replace_nothing(stack: str, run: Callable[..., Any]) -> None:
+@pytest.fixture(scope="module", params=_stacks())
+def declared(request: pytest.FixtureRequest, run: Callable[..., Any]) -> tuple[str, Mapping[tuple[str, str], Any]]:
+    """A stack and what its program declares for the first owner."""
+    return request.param, run(load(request.param, ROOT)).resources
+
+
+def test_another_owner_expiry_and_budget_replace_nothing(declared: tuple[str, Any], run: Callable[..., Any]) -> None:
     """A new launch template version has EKS drain and replace every node in the middle of a run."""
+    stack, before = declared
     settings = load(stack, ROOT)
     richer = settings.model_copy(update={"budget_usd": 2 * settings.budget_usd} if settings.budget_usd else {})
     colleague = replace(COLLEAGUE, expires_at=expires_after(0.5))
-    before, after = run(settings).resources, run(richer, colleague).resources
+    after = run(richer, colleague).resources
     assert set(before) == set(after)
     for (kind, name), inputs in before.items():
         changed = set(_differing(inputs, after[kind, name])) - {"tags"}
@@ -63,10 +69,9 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str
             yield key
 
 
-@pytest.mark.parametrize("stack", _stacks())
-def test_no_rule_is_declared_twice_or_beside_rules_in_line(stack: str, run: Callable[..., Any]) -> None:
+def test_no_rule_is_declared_twice_or_beside_rules_in_line(declared: tuple[str, Any]) -> None:
     """EC2 refuses the second of two equal rules; a group with rules in line takes those apart from it away."""
-    resources = run(load(stack, ROOT)).resources
+    resources = declared[1]
     rules = [
         (kind, i["securityGroupId"], i["fromPort"], i["toPort"], i.get("cidrIpv4"), i.get("referencedSecurityGroupId"))
         for (kind, _), i in resources.items()
