@@ -25,8 +25,9 @@ from plan.estimate.parameters import read as read_parameters
 from plan.estimate.phases import MB_PER_GB, Work, straggle
 from plan.faults import reported
 from plan.narrow import echo
+from plan.output_option import OutputFile
 from plan.quantity_option import GIGABYTES
-from plan.settings import Settings, load
+from plan.settings import Settings, SettingsError, load
 from plan.stack_option import StackName
 
 GB, MB = 2**30, 2**20
@@ -154,13 +155,16 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), required=True, help="A file of rows.")
 @click.option("--gb", type=GIGABYTES, help="Size of data to calibrate for; default: the largest in the rows.")
 @click.option("--stack", type=StackName(), default="dev", help="The stack that the rows are of.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the overlay, for plan.estimate --parameters.")
+@click.option("--out", type=OutputFile(), help="Write the overlay, for plan.estimate --parameters.")
 @click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
 def main(rows: Path, gb: float | None, stack: str, out: Path | None, keep: bool) -> None:
     """Say how far the estimate was from these rows, before and after calibration with them."""
     if keep and rows.is_dir():
         raise click.UsageError(f"found the folder {rows} with --keep, wanted one file to which estimates are appended")
-    loaded, settings = load_rows([rows]), load(stack, Path.cwd())
+    try:
+        loaded, settings = load_rows([rows]), load(stack, Path.cwd())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
     found = [sourced.row for sourced in loaded.rows if sourced.row.workload in ("ingest", DOWN)]
     for line in told(loaded.unreadable):
         click.echo(line, err=True)

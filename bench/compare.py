@@ -18,6 +18,7 @@ from bench.report.data import counts, group_of, overhead_of
 from bench.stored import Loaded, Sourced, load, sample, told
 from plan.faults import reported
 from plan.narrow import Fitted
+from plan.quantity_option import Quantity
 from plan.stack_option import StackName
 
 OVERHEAD = "harness overhead"
@@ -119,7 +120,13 @@ def _table(base: str, other: str, results: list[Compared]) -> Table:
 @click.argument("other")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="where commits' rows are")
 @click.option("--stack", type=StackName(), help="only rows of this stack")
-@click.option("--min-size", default=stats.MIN_SIZE, show_default=True, help="least share that counts")
+@click.option(
+    "--min-size",
+    type=Quantity(min=0, max=10),
+    default=stats.MIN_SIZE,
+    show_default=True,
+    help="least share that counts",
+)
 @click.option("--fail-on-slower", is_flag=True, help="exit 1 if anything is slower, for checks that must stop")
 def main(base: str, other: str, *, results: Path, stack: str | None, min_size: float, fail_on_slower: bool) -> None:
     """Compare the rows of BASE and OTHER: each a file or folder of rows, or the beginning of a commit."""

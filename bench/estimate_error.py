@@ -19,6 +19,7 @@ from bench.rows import Row
 from bench.stack import ROOT
 from bench.stored import stored
 from plan.faults import reported
+from plan.output_option import OutputFile
 from plan.stack_option import StackName
 
 AIM = 0.25
@@ -94,7 +95,7 @@ def _machine() -> str:
 @click.option("--count", default=200, show_default=True, help="Images of palette.")
 @click.option("--repeats", default=3, show_default=True, help="Warm samples per engine and round.")
 @click.option("--results", type=click.Path(path_type=Path), help="Folder for rows; default results/estimate-<time>.")
-@click.option("--write", type=click.Path(path_type=Path), help="Write the table, as Markdown.")
+@click.option("--write", type=OutputFile(), help="Write the table, as Markdown.")
 def main(stack: str, gb: float, count: int, repeats: int, results: Path | None, write: Path | None) -> None:
     """Run ingest, palette and sort twice and say how far the estimate was each time."""
     results = results or Path("results") / f"estimate-{datetime.now(UTC):%Y%m%dT%H%M%S}"

@@ -21,6 +21,7 @@ NUMBERS = frozenset(
     {
         *("images", "workers", "nodes", "slots_per_node", "bad_rows", "driver_peak_mib", "worker_peak_mib"),
         *("up_at", "at_s", "wanted", "busy", "done", "starting", "leaving"),
+        *("invoked", "retried", "cancelled", "handed_over_s"),
         *("actual_s", "estimate_low_s", "estimate_high_s", "calibrated_rows"),
     }
 )
@@ -164,9 +165,9 @@ class Row(_Part):
     @field_validator("parameters")
     @classmethod
     def _numbers(cls, parameters: dict[str, Any]) -> dict[str, Any]:
-        for name in NUMBERS & parameters.keys():
-            found = parameters[name]
-            if found is not None and (isinstance(found, bool | str) or found < 0):
+        for name, found in parameters.items():
+            counted = name in NUMBERS or name.startswith("bytes_by_")
+            if counted and found is not None and (isinstance(found, bool | str) or found < 0):
                 raise ValueError(f"found {name} {found!r}, wanted a number of at least 0")
         return parameters
 

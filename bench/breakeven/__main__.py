@@ -25,6 +25,7 @@ from plan.estimate.workloads import intended, words
 from plan.estimate.workloads import work as work_of
 from plan.faults import reported
 from plan.narrow import echo
+from plan.output_option import OutputFile
 from plan.quantity_option import GIGABYTES
 from plan.settings import Settings, SettingsError, load
 from plan.stack_option import StackName
@@ -48,7 +49,9 @@ from plan.stack_option import StackName
     "--workers", type=click.IntRange(1, 100_000), help="What if, without --rows: this many workers on every platform."
 )
 @click.option("--price", "supposed", multiple=True, metavar="ITEM=USD", help="What if: ec2:m6i.large=0.05; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the chart, as .html (works offline), .png or .svg.")
+@click.option(
+    "--out", type=OutputFile((".html", ".png", ".svg")), help="Write the chart, as .html (works offline), .png or .svg."
+)
 def main(
     rows: Path | None,
     stack: str,

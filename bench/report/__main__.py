@@ -8,13 +8,14 @@ from bench.report.data import report
 from bench.report.render import render
 from bench.stored import load, told
 from plan.faults import reported
+from plan.output_option import OutputFile
 from plan.stack_option import StackName
 
 
 @click.command(epilog="Example: python -m bench.report --results results --stack dev --out report.html")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True,
               help="a folder of rows, or one file of them")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option("--out", type=OutputFile(), default=Path("report.html"), show_default=True)
 @click.option("--stack", type=StackName(), help="only rows of this stack")
 def main(results: Path, out: Path, stack: str | None) -> None:
     """Write one HTML file that works offline from the rows in --results."""

@@ -237,7 +237,11 @@ def tasks_over_time(field: Sequence[Measured]) -> style.Chart:
         alt.Chart()
         .mark_bar(stroke="var(--card)", strokeWidth=1, height={"band": 0.8})
         .encode(
-            alt.X("from:Q", title="Seconds since the run began", axis=alt.Axis(tickCount=8, labelOverlap="greedy")),
+            alt.X(
+                "from:Q",
+                title="Seconds since the run began",
+                axis=alt.Axis(tickCount=8, labelOverlap="greedy", labelSeparation=6),
+            ),
             alt.X2("to"),
             alt.Y("lane:N", title=None, axis=alt.Axis(domain=False, ticks=False, grid=False)),
             style.coloured(),

@@ -150,7 +150,7 @@ def _answers(part: Sequence[Spent]) -> list[Answer]:
     share = float(most_idle.of.idle / most_idle.of.total)
     said = [
         Answer("Which cost least?", best.of.label, f"{_usd(best)} {_for(best)}", best.refs, best.of.engine),
-        Answer("By how much?", f"{float(ranked[1].of.total / best.of.total) - 1:.0%} less",
+        Answer("By how much?", f"{1 - float(best.of.total / ranked[1].of.total):.0%} less",
                f"than {ranked[1].of.label}; {dearest.of.label} costs {float(dearest.of.total / best.of.total):.1f} "
                "times as much", [*best.refs, *ranked[1].refs]) if len(ranked) > 1
         else Answer("By how much?", "No rival", f"only {best.of.label} was run", best.refs),

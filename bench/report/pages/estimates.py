@@ -73,7 +73,7 @@ def page(found: Report) -> Page:
 def kept(found: Report) -> list[Kept]:
     """Of rows that tell estimate and measured median."""
     return [
-        Kept(s, s.row.value, float(told["estimate_low_s"] or 0), float(told["estimate_high_s"] or 0), actual_s,
+        Kept(s, s.row.value, float(told.get("estimate_low_s") or 0), float(told.get("estimate_high_s") or 0), actual_s,
              str(told.get("actual", "warm")), None if (n := told.get("calibrated_rows")) is None else int(n))
         for s in found.rows
         for told in [s.row.parameters]
@@ -89,13 +89,14 @@ def _answers(ours: Sequence[Kept], theirs: Sequence[Outcome]) -> list[Answer]:
         refs = [one.row.ref for one in ours]
         held = sum(one.low_s <= one.actual_s <= one.high_s for one in ours)
         worst = max(ours, key=lambda one: abs(one.error))
+        based = "" if worst.calibrated_rows is None else f", from {worst.rested_on}"
         said = [
             _error(ours),
             Answer("Did its range hold?", f"{held} of {len(ours)}", "measured medians inside the range given before",
                    refs),
             Answer("Where was it worst?", f"{worst.row.row.label}, {worst.row.row.workload}",
-                   f"estimated {worst.estimate_s:.2f} s, measured {worst.actual_s:.2f} s ({worst.error:+.0%}); it "
-                   f"rested on {worst.rested_on}", [worst.row.ref], worst.row.row.engine),
+                   f"estimated {worst.estimate_s:.2f} s, measured {worst.actual_s:.2f} s ({worst.error:+.0%}){based}",
+                   [worst.row.ref], worst.row.row.engine),
         ]  # fmt: skip
     study = f"{points} published points it was not fitted to; {inside} of {bounds} published bounds hold"
     return [*said, Answer("How wrong against the studies?", f"{error:.0%} median error", study, [])]

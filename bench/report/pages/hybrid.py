@@ -13,6 +13,7 @@ from bench.report.parts import Figure, Line, Page, Refs, Table
 from catalog.prices import PriceError
 from catalog.published import Published
 
+CALLS = ("invoked", "retried", "cancelled")
 Parts = Mapping[str, list[Measured]]
 Pair = tuple[Measured, Measured]
 
@@ -160,7 +161,7 @@ def _functions(found: Report) -> Table:
         if s.row.workload == "sort" and "invoked" in told and s.row.metric == "run_s" and s.row.condition != "none":
             ways = {name.removeprefix("bytes_by_"): told[name] for name in told if name.startswith("bytes_by_")}
             handed = ", ".join(f"{way} {float(size or 0) / 2**20:.1f} MiB" for way, size in ways.items())
-            cells = [s.row.label, s.row.condition, *(str(told[name]) for name in ("invoked", "retried", "cancelled"))]
+            cells = [s.row.label, s.row.condition, *(str(told.get(name, "-")) for name in CALLS)]
             took = f"{float(told.get('handed_over_s') or 0):.3f}"
             lines.append(Line([*cells, handed, took, f"{s.row.billed.function_s:.2f}", Refs([s.ref])]))
     columns = ["engine", "condition", "invoked", "retried", "cancelled", "handed over by", "in s", "function s", "row"]
