@@ -21,6 +21,11 @@ Exit codes:
   130  interrupted by Ctrl-C or SIGTERM; the rows so far are kept"""
 
 
+def epilog(example: str) -> str:
+    """What ends a workload's --help."""
+    return f"Example: {example}\n\n{EXIT_CODES}"
+
+
 def reasons(rows: Sequence[Row], plan: Sequence[Sample] = ()) -> list[str]:
     """Why rows are no success, one line for each label, condition and metric; none where they are one.
 

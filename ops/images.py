@@ -18,6 +18,8 @@ from pathlib import Path
 
 import click
 
+from plan.faults import reported
+
 RUNTIMES = Path(__file__).parents[1] / "runtimes"
 IMAGES = ("cluster", "functions")
 PLATFORM = "linux/amd64"
@@ -76,4 +78,5 @@ def cli() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(cli())
+    with reported():
+        sys.exit(cli())

@@ -19,7 +19,7 @@ from bench.readers import hybrid, native, ranges
 from bench.readers.ingest import Ingest
 from bench.runner import Run
 from bench.table import against_itself, modelled, printed, skipped, table
-from bench.verdict import conclude
+from bench.verdict import conclude, epilog
 from tasks.answer import Query
 from tasks.dialect import Dialect
 from tasks.parser import BadRows
@@ -30,7 +30,7 @@ READERS = {
 }
 
 
-@click.command(epilog="Example: python workloads/ingest.py --stack dev --engines ray,lithops,arrow --repeats 5")
+@click.command(epilog=epilog("python workloads/ingest.py --stack dev --engines ray,lithops,arrow --repeats 5"))
 @run_options
 @data_options
 def ingest(

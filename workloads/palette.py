@@ -32,7 +32,7 @@ from bench.scaling_smoke import smoke
 from bench.sessions.session import Fleet, Session
 from bench.table import printed
 from bench.truth import deadline_as_error
-from bench.verdict import conclude
+from bench.verdict import conclude, epilog
 from tasks.listing import shown
 from tasks.objects import Access
 from tasks.palette import Palette, checksum, extract_all
@@ -71,7 +71,7 @@ class Job:
         )  # fmt: skip
 
 
-@click.command(epilog="Example: python workloads/palette.py --stack dev-autoscale --count 1000 --repeats 1")
+@click.command(epilog=epilog("python workloads/palette.py --stack dev-autoscale --count 1000 --repeats 1"))
 @run_options
 @click.option("--count", default=1000, show_default=True, type=click.IntRange(1), help="Images, by reference.")
 @click.option("--images", "folder", type=Address(must_exist=True), help="A folder of your own photographs.")

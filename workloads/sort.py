@@ -19,7 +19,7 @@ from bench.progress import progress
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.table import modelled, printed, table
-from bench.verdict import conclude
+from bench.verdict import conclude, epilog
 from tasks.answer import Query
 from tasks.dialect import Dialect
 from tasks.parser import BadRows
@@ -27,7 +27,7 @@ from tasks.parser import BadRows
 WAYS = ("auto", "store", "s3", "redis")
 
 
-@click.command(epilog="Example: python workloads/sort.py --stack dev --engines ray,ray+lithops --reader native")
+@click.command(epilog=epilog("python workloads/sort.py --stack dev --engines ray,ray+lithops --reader native"))
 @run_options
 @data_options
 @click.option(

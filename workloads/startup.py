@@ -27,7 +27,7 @@ from bench.scaling_smoke import smoke
 from bench.scaling_startup import PROBES, Loaded, load, of_pods
 from bench.sessions.session import Session
 from bench.table import printed
-from bench.verdict import conclude
+from bench.verdict import conclude, epilog
 
 SHARES = (("first", 0.0), ("half", 0.5), ("90", 0.9), ("all", 1.0))
 IMAGES = {
@@ -47,7 +47,7 @@ def numbers(context: click.Context, parameter: click.Parameter, text: str) -> li
     return found
 
 
-@click.command(epilog="Example: python workloads/startup.py --stack dev --engines ray,dask --workers 1,2,4 --repeats 3")
+@click.command(epilog=epilog("python workloads/startup.py --stack dev --engines ray,dask --workers 1,2,4 --repeats 3"))
 @loading_options
 @click.option("--workers", default="1,2,4,8,16", show_default=True, callback=numbers, help="Workers to load.")
 @click.option("--slots", callback=numbers, default="1", show_default=True, help="Workers of a node; several: vertical.")
