@@ -16,6 +16,7 @@ import boto3
 import click
 
 from ops.adopt import identity, wait_until_made
+from plan.faults import reported
 from plan.rules.tags import STACK
 from plan.stack_file import ROOT
 from plan.stack_option import StackName
@@ -114,4 +115,5 @@ def _pulumi(stack: str, *arguments: str, given: str | None = None, check: bool =
 
 
 if __name__ == "__main__":
-    recover()
+    with reported():
+        recover()
