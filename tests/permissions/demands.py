@@ -83,7 +83,8 @@ def _own(call: Call, facts: Facts) -> Iterator[Asked]:
     asked = Asked(action, keys=_keys(call, facts), region=call.region)
     found = [(kind, arn) for kind in kinds(action) for arn in arns_of(call, kind, facts)]
     if not found:
-        if any(kind["required"] for kind in kinds(action).values()):
+        lists = call.operation.startswith(("Describe", "List"))  # of everything, where it names nothing
+        if not lists and any(kind["required"] for kind in kinds(action).values()):
             raise LookupError(f"{call.service} {call.operation}: found no resource in {dict(call.params)}")
         yield replace(asked, request_tags=_tags(call, ""))
     for kind, arn in found:

@@ -33,6 +33,4 @@ def boundary() -> dict[str, Any]:
 @cache
 def managed(arn: str) -> dict[str, Any]:
     """The document of a policy that Amazon manages, as of moto's release."""
-    known = json.loads(aws_managed_policies_data)
-    (found,) = [policy["Document"] for name, policy in known.items() if policy["Arn"] == arn or name == arn]
-    return dict(found)
+    return dict(json.loads(aws_managed_policies_data)[arn.rpartition("/")[2]]["Document"])

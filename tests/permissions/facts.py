@@ -113,8 +113,8 @@ class Facts:
             case "addon":
                 found = eks.describe_addon(clusterName=cluster, addonName=name[0])["addon"]
             case "access-entry":
-                of, account, *rest_of_name = name[:-1]
-                principal = f"arn:aws:iam::{account}:{of}/{'/'.join(rest_of_name)}"
+                entries = eks.list_access_entries(clusterName=cluster)["accessEntries"]
+                principal = next(arn for arn in entries if arn.rpartition("/")[2] in name)
                 found = eks.describe_access_entry(clusterName=cluster, principalArn=principal)["accessEntry"]
             case _:
                 association = eks.describe_pod_identity_association(clusterName=cluster, associationId=name[0])

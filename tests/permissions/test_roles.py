@@ -5,59 +5,50 @@ The roles are those that the programs declare, run without an engine.
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from plan.rules.identity import BOUNDARY, ROLE_PATH
-from plan.settings import CONFIG_KEY, load
+from tests.permissions import declared
 from tests.permissions.documents import boundary, deployer
 from tests.permissions.evaluator import Request, Values, verdict
 from tests.permissions.facts import ACCOUNT
-from tests.stacks import conftest as programs
+from tests.permissions.recorder import FOLDER
+from tests.stacks.conftest import Ran
 
-ROOT = Path(__file__).parents[2]
-BUCKETS = {kind: f"breakeven-base-{kind}-0000000" for kind in ("data", "working", "results")}
-ROLE, INLINE = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
-ATTACHED, PROFILE = "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:iam/instanceProfile:InstanceProfile"
+RECORDED = {path.stem for path in FOLDER.glob("*.jsonl")}
 
 
-def _stacks() -> list[str]:
-    names = [path.name.split(".")[1] for path in sorted(ROOT.glob("Pulumi.*.yaml"))]
-    documents = {name: yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()) for name in names}
-    return [name for name in names if documents[name]["config"][CONFIG_KEY]["program"] in ("base", "bench")]
+@pytest.fixture(params=declared.stacks())
+def ran(request: pytest.FixtureRequest) -> Ran:
+    return declared.ran(request.param)
 
 
-@pytest.fixture(scope="module", params=_stacks())
-def ran(request: pytest.FixtureRequest) -> Iterator[programs.Ran]:
-    """A stack's program, run with a base whose buckets and repositories are named as base names them."""
-    with pytest.MonkeyPatch.context() as named:
-        images = {
-            image: f"{programs.REGISTRY}/breakeven-base-{image}@{programs.DIGEST}" for image in programs.BASE["images"]
-        }
-        named.setitem(programs.BASE, "images", images)
-        for kind, name in BUCKETS.items():
-            named.setitem(programs.BASE, f"{kind}Bucket", name)
-        yield programs.run_program(load(request.param, ROOT))
+def test_every_kind_that_a_stack_declares_was_recorded() -> None:
+    """A new kind of resource wants a recording, and its permissions."""
+    kinds = {stack: {kind for kind, _ in declared.ran(stack).resources} for stack in declared.stacks()}
+    recorded = set().union(*(kinds[stack] for stack in RECORDED))
+    assert {
+        stack: found for stack, of in kinds.items() if (found := {k for k in of - recorded if k[:4] == "aws:"})
+    } == {}
 
 
-def test_every_role_and_profile_is_below_the_path_and_under_the_boundary(ran: programs.Ran) -> None:
-    roles = ran.of_type(ROLE)
+def test_every_role_and_profile_is_below_the_path_and_under_the_boundary(ran: Ran) -> None:
+    roles = ran.of_type(declared.ROLE)
     assert roles
     wanted = f"arn:aws:iam::{ACCOUNT}:policy/{BOUNDARY}"
     assert {name: (role["path"], role["permissionsBoundary"]) for name, role in roles.items()} == dict.fromkeys(
         roles, (ROLE_PATH, wanted)
     )
-    assert {profile["path"] for profile in ran.of_type(PROFILE).values()} <= {ROLE_PATH}
+    assert {profile["path"] for profile in ran.of_type(declared.PROFILE).values()} <= {ROLE_PATH}
 
 
-def test_the_boundary_caps_nothing_that_a_role_is_given(ran: programs.Ran) -> None:
+def test_the_boundary_caps_nothing_that_a_role_is_given(ran: Ran) -> None:
     """Or a statement added to a role would do nothing, and show only on an account."""
     capped = [
         f"{name}: {request.action} on {request.resource}"
-        for name, inline in ran.of_type(INLINE).items()
+        for name, inline in ran.of_type(declared.INLINE).items()
         for statement in json.loads(inline["policy"])["Statement"]
         for request in _asked(statement)
         if verdict(request, [{"Statement": statement}], boundary()) != "allowed"
@@ -65,8 +56,8 @@ def test_the_boundary_caps_nothing_that_a_role_is_given(ran: programs.Ran) -> No
     assert capped == []
 
 
-def test_a_deployer_may_attach_each_policy_of_amazons_that_a_role_has(ran: programs.Ran) -> None:
-    for attached in ran.of_type(ATTACHED).values():
+def test_a_deployer_may_attach_each_policy_of_amazons_that_a_role_has(ran: Ran) -> None:
+    for attached in ran.of_type(declared.ATTACHED).values():
         keys = {
             "iam:PolicyARN": attached["policyArn"],
             "iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/{BOUNDARY}",
