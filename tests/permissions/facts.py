@@ -114,7 +114,7 @@ class Facts:
                 found = eks.describe_addon(clusterName=cluster, addonName=name[0])["addon"]
             case "access-entry":
                 entries = eks.list_access_entries(clusterName=cluster)["accessEntries"]
-                principal = next(arn for arn in entries if arn.rpartition("/")[2] in name)
+                principal = next((arn for arn in entries if arn.rpartition("/")[2] in name), "none yet")
                 found = eks.describe_access_entry(clusterName=cluster, principalArn=principal)["accessEntry"]
             case _:
                 association = eks.describe_pod_identity_association(clusterName=cluster, associationId=name[0])

@@ -22,12 +22,13 @@ from bench.aws.mailbox import Mailbox
 from bench.aws.vm_cluster import VmCluster
 from bench.bundle import FETCH
 from bench.sessions.session import Fleet
+from bench.zero import zero
 from ops import janitor
 from ops.left import look
 from ops.status import hosts
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.listing import list_objects
-from tasks.objects import Access
+from tasks.objects import Access, s3_client
 from tests.permissions import declared
 from tests.permissions.asked import Asked
 from tests.permissions.calls import Call
@@ -61,6 +62,7 @@ class Cloud:
         }.items():
             self._environment.setenv(name, value)
         self._environment.setattr(boto3, "DEFAULT_SESSION", None)
+        s3_client.cache_clear()
 
     def asked_by(self, who: str) -> list[Asked]:
         """What IAM was asked because of a caller, at least one question."""
@@ -165,13 +167,13 @@ def test_a_driver_scales_its_clusters_and_answers_through_the_bucket(
     cluster.ready(lambda: Fleet(4, 1.0, None))
     cluster.boot_phases_s()
     cluster.down()
-    vm_cluster.zero(outputs)
+    zero(outputs)
     mailbox = Mailbox(boto3.client("s3"), BUCKETS["working"], "driver/runs/0/")
     mailbox.send("log", b"x")
     mailbox.stopped()
     boto3.client("s3").get_object(Bucket=BUCKETS["working"], Key="driver/code/0")
     assert "get_object" in FETCH
-    list_objects(Access(cloud.recorder.endpoint, REGION, "driver", "test"), f"s3://{BUCKETS['data']}/store_sales/")
+    list_objects(Access(cloud.recorder.endpoint, REGION), f"s3://{BUCKETS['data']}/store_sales/")
     assert _refused(cloud.asked_by("driver"), STACK, f"{STACK}-driver") == []
 
 
@@ -189,7 +191,7 @@ def test_a_person_looks_runs_stops_and_audits(cloud: Cloud, outputs: Outputs, mo
     list(hosts(boto3.Session(region_name=REGION)))
     remote._must_be_there(outputs)
     ssm = boto3.client("ssm")
-    command = remote._send(ssm, str(outputs.driver_instance), "true")
+    command = remote._send(ssm, outputs, "true")
     host = remote._Host(ssm, str(outputs.driver_instance))
     host.command = command
     host.ended()
@@ -199,14 +201,14 @@ def test_a_person_looks_runs_stops_and_audits(cloud: Cloud, outputs: Outputs, mo
     mailbox = Mailbox(boto3.client("s3"), BUCKETS["working"], "driver/runs/0/")
     mailbox.stop()
     list(mailbox.receive())
-    vm_cluster.zero(outputs)
+    zero(outputs)
     look(boto3.Session(region_name=REGION), STACK, [REGION, "eu-west-1"])
     asked = cloud.asked_by("person")
     assert {one.region for one in asked} == {REGION, "eu-west-1"}
     assert [json.dumps(one.line()) for one in asked if verdict(one.request(), deployer()) != "allowed"] == []
 
 
-SCRIPTS = sorted((ROOT / "runtimes").rglob("boot-*.sh"))
+SCRIPTS = sorted((ROOT / "runtimes").rglob("*.sh"))
 # Each use of the AWS command line in a boot script: the call that it makes, of a cluster's worker or the cache.
 COMMANDS: dict[str, tuple[str, Call]] = {
     "ecr get-login-password": ("worker", Call("ecr", "GetAuthorizationToken", {})),
@@ -228,8 +230,13 @@ PULL = [
 ROLES = {"worker": (STACK, f"{STACK}-dask-workers"), "cache": ("multiprocessing", "multiprocessing-cache")}
 
 
+def _code(path: Path) -> str:
+    """A script without its comments."""
+    return "\n".join(line.partition(" #")[0] for line in path.read_text().splitlines() if not line.startswith("#"))
+
+
 def test_boot_scripts_use_the_command_line_as_their_role_may(cloud: Cloud) -> None:
-    used = {command for path in SCRIPTS for command in re.findall(r"^ *aws ([\w-]+ [\w-]+)", path.read_text(), re.M)}
+    used = {command for path in SCRIPTS for command in re.findall(r"\baws ([a-z0-9]+ [a-z-]+)", _code(path))}
     assert used == set(COMMANDS)
     facts = Facts(cloud.endpoint)
     for who, call in COMMANDS.values():
@@ -246,7 +253,7 @@ def test_the_image_boots_as_a_workers_role_may(cloud: Cloud, tmp_path: Path, loa
     boot.secret(f"breakeven/{STACK}-dask", tmp_path / "secrets")
     (tmp_path / "boot.jsonl").write_text("{}\n")
     boot.publish(tmp_path / "boot.jsonl", BUCKETS["working"], f"boot/{STACK}/i-0.jsonl")
-    data = Access(cloud.recorder.endpoint, REGION, "worker", "test")
+    data = Access(cloud.recorder.endpoint, REGION)
     list_objects(data, f"s3://{BUCKETS['data']}/store_sales/")
     for role in ("workers", "head"):
         assert _refused(cloud.asked_by("worker"), STACK, f"{STACK}-dask-{role}") == []
