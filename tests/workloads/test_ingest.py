@@ -21,6 +21,7 @@ from bench import rows, stack
 from bench.engines import NEEDS, ON_REQUEST, Sessions
 from plan.outputs import Outputs
 from tasks.objects import s3_client
+from tests.tasks.folders import make
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -119,6 +120,24 @@ def test_own_files_are_checked_without_a_manifest(tmp_path: Path, dev_stack: Out
     done = run("ingest.py", "--data", str(own), *options, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {row.status for row in read(tmp_path)} == {"ok"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["native", "ranges"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_engine_reads_a_folder_of_every_kind_whole(
+    reader: str, seed: int, dev_stack: Outputs, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "set", seed)
+    dialect = folder.dialect
+    nulls = [option for null in dialect.nulls for option in ("--null", null)]
+    options = ("--delimiter", dialect.delimiter, "--decimal", dialect.decimal, "--encoding", dialect.encoding, *nulls)
+    engines = "ray,dask,lithops,ray+lithops,dask+lithops,pandas,arrow,polars"
+    run_options = ("--reader", reader, "--engines", engines, "--no-cold", "--repeats", "1", "--column", "amount")
+    done = run("ingest.py", *run_options, "--data", str(tmp_path / "set"), *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{folder.answer.rows:,} rows read" in done.stdout
+    assert {row.status for row in read(tmp_path) if row.condition == "warm"} == {"ok"}
 
 
 class Endpoint:
