@@ -52,7 +52,7 @@ def sessions(scaling_stack: Outputs) -> Iterator[Sessions]:
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    for path in images.sources(None):
+    for path in images.sources(None).files.values():
         if path.name in PHOTOGRAPHS:
             (folder / path.name).write_bytes(path.read_bytes())
     return folder
@@ -118,7 +118,7 @@ def test_palettes_are_right_though_a_node_dies_while_scaling(
     scaling_stack: Outputs, sessions: Sessions, stack_root: Path, photographs: Path, engine: str
 ) -> None:
     assert scaling_stack.data_bucket
-    found = images.upload(sessions.access, scaling_stack.data_bucket, photographs.iterdir(), "fault")
+    found = images.upload(sessions.access, scaling_stack.data_bucket, images.sources(photographs).files, "fault")
     work = found.work(100)
     truth = checksum([extract(sessions.access, uri) for uri in work])
     (session,) = sessions.of(engine)

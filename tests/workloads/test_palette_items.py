@@ -13,12 +13,12 @@ from tasks.palette import extract, extract_all
 def test_one_poisoned_image_among_1000_is_one_failed_item_with_its_name(dev_stack: Outputs, tmp_path: Path) -> None:
     assert dev_stack.data_bucket
     small, poisoned = tmp_path / "small.png", tmp_path / "poisoned.png"
-    (rocket,) = (path for path in images.sources(None) if path.name == "rocket.jpg")
+    rocket = images.sources(None).files["rocket.jpg"]
     with Image.open(rocket) as image:  # small: a thousand whole ones take a minute
         image.resize((64, 48)).save(small)
     poisoned.write_bytes(small.read_bytes()[:500])
     with Sessions(dev_stack, stack.access(dev_stack), {}) as sessions:
-        found = images.upload(sessions.access, dev_stack.data_bucket, [small, poisoned], "poison")
+        found = images.upload(sessions.access, dev_stack.data_bucket, images.sources(tmp_path).files, "poison")
         good, bad = sorted(found.sizes, key=lambda uri: "poisoned" in uri)
         work = [good] * 999
         work.insert(500, bad)
