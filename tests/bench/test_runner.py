@@ -202,10 +202,11 @@ def test_an_engine_that_fails_costs_another_no_sample(opened: Sessions, pair: tu
 
 
 def test_a_failure_names_no_key(opened: Sessions, tmp_path: Path) -> None:
-    access = Access("http://127.0.0.1:1", "us-east-1", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG")
+    told = {"endpoint_url": "http://127.0.0.1:1", "aws_access_key_id": "AKIAIOSFODNN7EXAMPLE"}
+    told["aws_secret_access_key"] = "wJalrXUtnFEMI/K7MDENG"
 
     def fail(*_: Any) -> Outcome:
-        raise RuntimeError(f"{access!r} {vars(access)}")
+        raise RuntimeError(f"could not connect: {told}")
 
     found, _ = taken(opened, tmp_path, ["ray"], repeats=0, cold=1, ray=fail)
     (row,) = found

@@ -30,8 +30,9 @@ def command(script: str, *options: str) -> list[str]:
     return [sys.executable, str(CHECKOUT / "workloads" / script), *options]
 
 
-def run(script: str, *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(script, *options), cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+def run(script: str, *options: str, cwd: Path, timeout_s: int = 240) -> subprocess.CompletedProcess[str]:
+    told = command(script, *options)
+    return subprocess.run(told, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
 def read(folder: Path) -> list[rows.Row]:
@@ -134,7 +135,7 @@ def test_every_engine_reads_a_folder_of_every_kind_whole(
     options = ("--delimiter", dialect.delimiter, "--decimal", dialect.decimal, "--encoding", dialect.encoding, *nulls)
     engines = "ray,dask,lithops,ray+lithops,dask+lithops,pandas,arrow,polars"
     run_options = ("--reader", reader, "--engines", engines, "--no-cold", "--repeats", "1", "--column", "amount")
-    done = run("ingest.py", *run_options, "--data", str(tmp_path / "set"), *options, cwd=tmp_path)
+    done = run("ingest.py", *run_options, "--data", str(tmp_path / "set"), *options, cwd=tmp_path, timeout_s=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{folder.answer.rows:,} rows read" in done.stdout
     assert {row.status for row in read(tmp_path) if row.condition == "warm"} == {"ok"}
