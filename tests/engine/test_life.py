@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from infra.aws.expiry import expires_after
+from ops.finders import FINDERS
 from ops.janitor import round_of
 from ops.left import left
 from plan.settings import CONFIG_KEY
@@ -65,6 +66,7 @@ def up(request: pytest.FixtureRequest, described_base: Engine, cloud: str) -> It
         file.write_text(yaml.safe_dump({"config": {CONFIG_KEY: SETTINGS[stack]}}))
         described_base.init(stack)
         described_base.run("up", "-s", stack, "--yes", "--skip-preview")
+        _audit_sees_all(described_base, stack)
         yield described_base, stack
         described_base.run("destroy", "-s", stack, "--yes", "--skip-preview")
         assert left(boto3.Session(region_name=REGION), stack) == []
@@ -100,6 +102,15 @@ def test_a_colleague_and_a_moved_expiry_replace_nothing_and_an_expiry_that_fired
     assert len(ended["instances"]) == len(after["hosts"]), "the janitor sees what the schedules would have ended"
     assert {name.partition("/")[2] for name in ended["node groups"]} == {name for name, _ in after["node groups"]}
     assert sorted(ended["groups"]) == sorted(group for group, _ in after["groups"])
+
+
+def _audit_sees_all(engine: Engine, stack: str) -> None:
+    """Of every kind that the stack has, the audit's finder finds something."""
+    text = engine.run("stack", "export", "-s", stack)
+    state = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]["deployment"]["resources"]
+    kinds = {resource["type"] for resource in state}
+    wanted = {finder.kind for finder in FINDERS if kinds & set(finder.tokens)}
+    assert wanted - {found.kind for found in left(boto3.Session(region_name=REGION), stack)} == set()
 
 
 def _running(stack: str) -> dict[str, Any]:
