@@ -42,7 +42,7 @@ REGION = "us-east-1"
 # What each kind may show as changed after another owner and a moved expiry. All else might replace or restart.
 TAGS = {"tags", "tagsAll"}
 MAY_CHANGE = {
-    "aws:ec2/instance:Instance": {*TAGS, "rootBlockDevice"},
+    "aws:ec2/instance:Instance": {*TAGS, "volumeTags"},
     "aws:eks/cluster:Cluster": {*TAGS, "vpcConfig"},  # the public endpoint's client
     "aws:scheduler/schedule:Schedule": {"scheduleExpression"},
     "aws:ssm/parameter:Parameter": {*TAGS, "insecureValue", "value", "version"},
