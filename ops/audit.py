@@ -72,7 +72,9 @@ def _with_state() -> list[str]:
 def _conclude(stack: str, found: Sequence[Found], unseen: Sequence[Unseen], regions: Sequence[str]) -> None:
     where = f"{len(FINDERS)} kinds in {', '.join(regions)}"
     for item in unseen:
-        click.echo(f"could not look for: {item.kind} in {item.region}: {item.error}", err=True)
+        click.echo(
+            f"could not look for: {item.kind} in {item.region}: {' '.join(str(item.error).split())[:300]}", err=True
+        )
     if found:
         click.echo(
             f"{len(found)} resources of {stack} are there ({where}): `make recover STACK={stack} TO=nothing`, and end "

@@ -14,7 +14,7 @@ from infra.aws.storage import Storage, StorageArgs
 from infra.aws.user_data import RUNTIMES
 from plan.person import Person
 from plan.settings import Settings
-from stacks.judged import judge, judge_stack, tags
+from stacks.judged import judge, judge_stack, stays, tags
 
 IMAGES = ("cluster", "functions")
 
@@ -23,7 +23,9 @@ def program(settings: Settings, person: Person) -> Mapping[str, Any]:
     """Declare the base stack; the returned mapping is `plan.outputs.Outputs` by its wire names."""
     region = person.region
     declared = watch(tags(settings, person), judge(settings, person))
-    here = pulumi.ResourceOptions(providers=[aws.Provider("aws", region=region)])
+    before = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}")
+    there = before.get_output("region").apply(stays(settings.stack, region))
+    here = pulumi.ResourceOptions(providers=[aws.Provider("aws", region=there)])
     name = f"breakeven-{settings.stack}"
     storage = Storage(name, StorageArgs(), opts=here)
     images = Images(name, ImagesArgs({image: RUNTIMES / image for image in IMAGES}), opts=here)

@@ -47,6 +47,20 @@ def same_region(settings: Settings, person: Person) -> Callable[[str], str]:
     return judged
 
 
+def stays(stack: str, region: str) -> Callable[[str | None], str]:
+    """Passes the region on where the stack is there, or nowhere yet: moved, its buckets would be made anew, empty."""
+
+    def judged(of_last: str | None) -> str:
+        if of_last in (None, region):
+            return region
+        raise pulumi.RunError(
+            f"stack {stack!r}: found region {region!r}, wanted {of_last!r}, where its data and images are; set "
+            f"BREAKEVEN_REGION={of_last}, or give the other region a base stack with a file and name of its own"
+        )
+
+    return judged
+
+
 def still_ahead(stack: str) -> Callable[[str], str]:
     """Passes an expiry on that is yet to come: after it, schedules have ended what an `up` would seem to bring."""
 

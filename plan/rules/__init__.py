@@ -110,8 +110,9 @@ def check_stack(resources: Sequence[Resource], settings: Settings) -> list[Viola
 def must_pass(violations: Sequence[Violation]) -> None:
     """Raises RulesError if there are any."""
     if violations:
-        count = f"{len(violations)} rule{'s' if len(violations) > 1 else ''} refused"
-        raise RulesError("\n  ".join([count, *(violation.message for violation in violations)]))
+        if len(violations) == 1:
+            raise RulesError(f"1 rule refused: {violations[0].message}")
+        raise RulesError("\n  ".join([f"{len(violations)} rules refused", *(one.message for one in violations)]))
 
 
 def warnings(settings: Settings) -> list[str]:

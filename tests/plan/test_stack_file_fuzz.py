@@ -91,7 +91,7 @@ def changed_text(text: str, chance: random.Random) -> bytes:
     lines, at = text.splitlines(keepends=True), chance.randrange(len(text))
     line = chance.randrange(len(lines))
     kind = chance.choice(
-        ["noise", "drop", "twice", "swap", "value", "value", "cut", "indent", "encoding", "join", "end"]
+        ["noise", "drop", "twice", "swap", *["value", "form"] * 4, "cut", "indent", "encoding", "join", "end"]
     )
     if kind == "noise":
         return (text[:at] + chance.choice(NOISE) + text[at + chance.choice([0, 1]) :]).encode()
@@ -102,6 +102,13 @@ def changed_text(text: str, chance: random.Random) -> bytes:
         spots = list(re.finditer(r"(?<=: )[^\s{}\[\],#]+(?=[^\n#]*$)", text, re.MULTILINE))
         spot = chance.choice(spots)
         return (text[: spot.start()] + chance.choice(ODD) + text[spot.end() :]).encode()
+    elif kind == "form":  # the same number as another reader might take it
+        spot = chance.choice(
+            list(re.finditer(r"(?<=: )[0-9]+(?=[^\n#]*$)", text, re.MULTILINE)) or [re.search("", text)]
+        )
+        number = int(spot.group() or 0)
+        form = chance.choice(["0{0:o}", "0o{0:o}", "0x{0:x}", "{0}.0", '"{0}"', "+{0}", "{0}e0", "{0}_", "0{0}", "yes"])
+        return (text[: spot.start()] + form.format(number) + text[spot.end() :]).encode()
     elif kind == "cut":
         return text[:at].encode()
     elif kind == "encoding":

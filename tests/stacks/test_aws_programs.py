@@ -161,6 +161,14 @@ def test_another_region_than_bases_is_refused(run: Callable[..., Ran]) -> None:
     assert "BREAKEVEN_REGION=us-east-1" in registered(refused)
 
 
+def test_a_base_stack_does_not_move_to_another_region(run: Callable[..., Ran]) -> None:
+    with pytest.raises(
+        pulumi.RunError, match="found region 'eu-west-1', wanted 'us-east-1', where its data"
+    ) as refused:
+        run(load("base", ROOT), replace(PERSON, region="eu-west-1"))
+    assert "BREAKEVEN_REGION=us-east-1" in registered(refused)
+
+
 def test_up_after_the_expiry_is_refused_with_what_to_do(
     run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
