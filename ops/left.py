@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ops.finders import FINDERS, Finder
 
 Session = Any
@@ -85,5 +83,5 @@ def _one_kind(
 ) -> None:
     try:
         found += [Found(finder.kind, identity, region) for identity in finder.find(client, stack)]
-    except (BotoCoreError, ClientError) as error:
+    except Exception as error:  # an answer that cannot be parsed is none of botocore's own errors, and shows as little
         unseen.append(Unseen(finder.kind, region, error))

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from typing import Any
 
-import boto3
 import click
 
+from ops import account
 from ops.adopt import identity, wait_until_made
 from plan.faults import reported
 from plan.rules.tags import STACK
@@ -29,7 +29,7 @@ def recover(stack: str, to: str) -> None:
     """Release the lock, take in what was being made, and run `up`, or `destroy` and the audit."""
     _pulumi(stack, "cancel", "--yes", check=False)  # there may be no lock
     state = json.loads(_pulumi(stack, "stack", "export", quiet=True))
-    session = boto3.Session()
+    session = account.session()
     adopted = adopt(state, stack, session)
     if adopted is not None:
         for urn, found in adopted.items():

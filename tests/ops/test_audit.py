@@ -6,7 +6,8 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 from click.testing import CliRunner, Result
 
 from ops import audit as module
@@ -166,9 +167,20 @@ def test_a_stack_that_is_not_known_is_not_said_to_be_gone(stack: str, said: str)
 
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("finder", FINDERS, ids=lambda finder: finder.kind)
-def test_a_kind_that_cannot_be_seen_fails_closed(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "denied"}}, "List"),
+        EndpointConnectionError(endpoint_url="https://ec2.us-east-1.amazonaws.com"),
+        ResponseParserError("Unable to parse response"),
+    ],
+    ids=["denied", "no network", "unreadable"],
+)
+def test_a_kind_that_cannot_be_seen_fails_closed(
+    finder: Finder, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def denied(client: Any, stack: str) -> Iterator[str]:
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "denied"}}, "List")
+        raise error
 
     def found(client: Any, stack: str) -> Iterator[str]:
         yield from ()
