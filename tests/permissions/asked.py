@@ -60,6 +60,11 @@ class Asked:
         return {key: value for key, value in asdict(self).items() if value != usual[key]}
 
 
+def ec2(kind: str, name: str = "*") -> tuple[str, str]:
+    """ARN and kind of a resource of EC2."""
+    return f"arn:aws:ec2:us-east-1:{ACCOUNT}:{kind}/{name}", kind
+
+
 @cache
 def reference(action: str) -> dict[str, Any]:
     """The reference's entry of an action. Raises ValueError for an action that AWS does not have."""

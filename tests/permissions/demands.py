@@ -8,50 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from tests.permissions.actions import action_of
 from tests.permissions.asked import Asked, kinds
 from tests.permissions.calls import Call
 from tests.permissions.facts import ACCOUNT, REGION, Facts, pairs
 from tests.permissions.resources import arns_of
-
-# Operations whose action has another name; all others are <service>:<operation>.
-_S3_OBJECTS = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
-_ACTIONS: Mapping[tuple[str, str], str] = {
-    ("lambda", "Invoke"): "lambda:InvokeFunction",
-    **{
-        ("s3", operation): f"s3:{action}"
-        for operation, action in {
-            "AbortMultipartUpload": "AbortMultipartUpload",
-            "CompleteMultipartUpload": "PutObject",
-            "CopyObject": "PutObject",
-            "CreateMultipartUpload": "PutObject",
-            "DeleteBucketEncryption": "PutEncryptionConfiguration",
-            "DeleteBucketLifecycle": "PutLifecycleConfiguration",
-            "DeleteBucketTagging": "PutBucketTagging",
-            "DeleteObjects": "DeleteObject",
-            "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
-            "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
-            "GetBucketCors": "GetBucketCORS",
-            "GetBucketEncryption": "GetEncryptionConfiguration",
-            "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
-            "GetBucketNotificationConfiguration": "GetBucketNotification",
-            "GetBucketReplication": "GetReplicationConfiguration",
-            "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
-            "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
-            "HeadBucket": "ListBucket",
-            "HeadObject": "GetObject",
-            "ListBuckets": "ListAllMyBuckets",
-            "ListMultipartUploads": "ListBucketMultipartUploads",
-            "ListObjectVersions": "ListBucketVersions",
-            "ListObjects": "ListBucket",
-            "ListObjectsV2": "ListBucket",
-            "PutBucketEncryption": "PutEncryptionConfiguration",
-            "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
-            "PutBucketNotificationConfiguration": "PutBucketNotification",
-            "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
-            "UploadPart": "PutObject",
-        }.items()
-    },
-}
 
 # By service: the action that tags given to a making call are judged by, on what is made.
 _TAGGING = {
@@ -70,12 +31,6 @@ _TAGGING = {
 def demands(call: Call, facts: Facts) -> list[Asked]:
     """All that IAM is asked."""
     return [*_own(call, facts), *_tagging(call, facts), *_dependent(call, facts)]
-
-
-def action_of(call: Call) -> str:
-    """The action that a call is judged by."""
-    service = {"tagging": "tag"}.get(call.service, call.service)
-    return _ACTIONS.get((call.service, call.operation), f"{service}:{call.operation}")
 
 
 def _own(call: Call, facts: Facts) -> Iterator[Asked]:

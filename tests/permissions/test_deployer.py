@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plan.rules.identity import BOUNDARY
-from tests.permissions.asked import Asked
+from tests.permissions.asked import Asked, ec2
 from tests.permissions.documents import SHIPPED, boundary, deployer
 from tests.permissions.evaluator import verdict
 from tests.permissions.facts import ACCOUNT
@@ -22,11 +22,6 @@ OURS, THEIRS = {"breakeven:stack": "bench-32"}, {"team": "billing"}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/breakeven/bench-32-driver-0000000"
 CAPPED = {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/{BOUNDARY}"}
 DEPLOYER = f"arn:aws:iam::{ACCOUNT}:policy/breakeven-deployer-identity"
-
-
-def ec2(kind: str, name: str = "*") -> tuple[str, str]:
-    """ARN and kind of a resource of EC2."""
-    return f"arn:aws:ec2:us-east-1:{ACCOUNT}:{kind}/{name}", kind
 
 
 def at(service: str, rest: str) -> str:
@@ -174,6 +169,11 @@ NEAR: list[Asked] = [
         for verb in ("Get", "Put", "Delete")
     ),
     Asked("s3:ListBucket", "arn:aws:s3:::breakeven-state-ada", "bucket"),
+    # a push, by Docker
+    *(
+        Asked(f"ecr:{action}", at("ecr", "repository/breakeven-base-cluster-0000000"), "repository")
+        for action in ("BatchCheckLayerAvailability", "InitiateLayerUpload", "UploadLayerPart", "CompleteLayerUpload")
+    ),
     Asked("iam:CreateRole", ROLE, "role", OURS, keys=CAPPED),
     Asked("iam:PutRolePolicy", ROLE, "role", keys=CAPPED),
     Asked("iam:PassRole", ROLE, "role", keys={"iam:PassedToService": "ec2.amazonaws.com"}),

@@ -11,6 +11,7 @@ import pytest
 
 from plan.rules.identity import BOUNDARY, ROLE_PATH
 from tests.permissions import declared
+from tests.permissions.asked import Asked, ec2
 from tests.permissions.documents import boundary, deployer
 from tests.permissions.evaluator import Request, Values, verdict
 from tests.permissions.facts import ACCOUNT
@@ -32,6 +33,12 @@ def test_every_kind_that_a_stack_declares_was_recorded() -> None:
     assert {
         stack: found for stack, of in kinds.items() if (found := {k for k in of - recorded if k[:4] == "aws:"})
     } == {}
+
+
+def test_a_stack_on_eks_is_named_as_the_policies_name_it() -> None:
+    on_eks = {stack for stack in declared.stacks() if declared.ran(stack).of_type("aws:eks/cluster:Cluster")}
+    assert on_eks
+    assert {stack for stack in on_eks if not stack.startswith("k8s-")} == set(), "docs/aws.md, Permissions: names"
 
 
 def test_every_role_and_profile_is_below_the_path_and_under_the_boundary(ran: Ran) -> None:
@@ -66,6 +73,66 @@ def test_a_deployer_may_attach_each_policy_of_amazons_that_a_role_has(ran: Ran) 
         }
         request = Request("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT}:role{ROLE_PATH}x", keys)
         assert verdict(request, deployer()) == "allowed", attached["policyArn"]
+
+
+# What a service does with a role, by AWS's documentation: Lambda in a network, the network plugin, agents, pulls.
+FUNCTION, NODES, CONTROL = ("multiprocessing", "multiprocessing-functions"), ("k8s-32", "k8s-32-eks-nodes"), "k8s-32"
+OURS = {"breakeven:stack": "k8s-32"}
+USED: list[tuple[str, str, Asked]] = [
+    *(
+        (*FUNCTION, asked)
+        for asked in (
+            Asked("ec2:CreateNetworkInterface", *ec2("network-interface")),
+            Asked("ec2:CreateNetworkInterface", *ec2("subnet", "subnet-0"), {}, OURS),
+            Asked("ec2:CreateNetworkInterface", *ec2("security-group", "sg-0"), {}, OURS),
+            Asked("ec2:DeleteNetworkInterface", *ec2("network-interface", "eni-0")),
+            Asked("ec2:DescribeNetworkInterfaces"),
+            Asked("ec2:DescribeSubnets"),
+        )
+    ),
+    *(
+        (*NODES, asked)
+        for asked in (
+            Asked("ec2:CreateNetworkInterface", *ec2("network-interface"), OURS),
+            Asked("ec2:CreateNetworkInterface", *ec2("subnet", "subnet-0"), {}, OURS),
+            Asked("ec2:CreateNetworkInterface", *ec2("security-group", "sg-0"), {}, {"aws:eks:cluster-name": "k8s-32"}),
+            Asked(
+                "ec2:CreateTags",
+                *ec2("network-interface"),
+                OURS,
+                keys={"ec2:CreateAction": "CreateNetworkInterface"},
+            ),
+            Asked("ec2:CreateTags", *ec2("network-interface", "eni-0"), {"Name": "x"}, OURS),
+            Asked("ec2:AttachNetworkInterface", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:AttachNetworkInterface", *ec2("instance", "i-0"), {}, OURS),
+            Asked("ec2:ModifyNetworkInterfaceAttribute", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:AssignPrivateIpAddresses", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:UnassignPrivateIpAddresses", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:DetachNetworkInterface", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:DeleteNetworkInterface", *ec2("network-interface", "eni-0"), {}, OURS),
+            Asked("ec2:DescribeInstances"),
+            Asked("ecr:GetAuthorizationToken"),
+            Asked("ecr:BatchGetImage", "arn:aws:ecr:us-east-1:amazon:repository/eks/coredns", "repository"),
+            Asked("ecr:GetDownloadUrlForLayer", "arn:aws:ecr:us-east-1:amazon:repository/eks/coredns", "repository"),
+            Asked(
+                "ecr:BatchGetImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/breakeven-base-cluster", "repository"
+            ),
+            Asked("eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/k8s-32", "cluster", {}, OURS),
+            Asked("eks-auth:AssumeRoleForPodIdentity", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/k8s-32", "cluster"),
+            Asked("ssmmessages:CreateControlChannel"),
+        )
+    ),
+    *((CONTROL, "k8s-32-eks-control", Asked(f"ec2:Describe{what}")) for what in ("Instances", "Subnets", "Vpcs")),
+    *(
+        ("bench-32", "bench-32-driver", Asked(action))
+        for action in ("ssmmessages:OpenDataChannel", "ec2messages:GetMessages", "ec2messages:SendReply")
+    ),
+]
+
+
+@pytest.mark.parametrize(("stack", "role", "asked"), USED, ids=lambda part: getattr(part, "action", part))
+def test_what_services_do_with_a_role_is_allowed(stack: str, role: str, asked: Asked) -> None:
+    assert verdict(asked.request(), declared.policies_of(stack, role), boundary()) == "allowed"
 
 
 def _asked(statement: Mapping[str, Any]) -> Iterator[Request]:
