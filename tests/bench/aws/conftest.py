@@ -58,6 +58,14 @@ raise SystemExit(3)
 """.replace("GROUP", "bench-32-ray-workers")
 
 
+def without_checkout(folder: Path) -> str:
+    """A folder for PYTHONPATH that takes this checkout from the front of the path, where its environment puts it: an
+    image has none, and what runs there is what was sent."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]\n")
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """An endpoint with moto's answers."""

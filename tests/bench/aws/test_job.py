@@ -19,6 +19,7 @@ from bench.aws import follow
 from bench.sessions import kubernetes_job
 from bench.sessions.session import SessionError
 from plan.outputs import ClusterOutputs, KubernetesOutputs, Outputs
+from tests.bench.aws.conftest import without_checkout
 
 KUBECONFIG = """
 apiVersion: v1
@@ -48,6 +49,7 @@ class Cluster(ThreadingHTTPServer):
         python.chmod(0o755)
         environment = {**os.environ, **own, "PATH": f"{python.parent}:{os.environ['PATH']}"}
         environment.pop("BREAKEVEN_ROOT", None)
+        environment["PYTHONPATH"] = f"{self.folder}:{without_checkout(self.folder / 'site')}"
         environment["KUBECONFIG"] = str(self.folder / "kubeconfig")  # where a pod has its account
         (self.folder / "kubeconfig").write_text(KUBECONFIG.format(port=self.server_port))
         command = ["false"] if self.refuse else box["command"]

@@ -18,6 +18,7 @@ from bench.aws import follow, remote
 from bench.aws.mailbox import Mailbox
 from bench.sessions.session import SessionError
 from plan.outputs import Outputs
+from tests.bench.aws.conftest import without_checkout
 
 WORKERS = "bench-32-ray-workers"
 
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
     *) break ;;
   esac
 done
-export PYTHONPATH=$PWD HOME=$PWD
+export PYTHONPATH=$PWD:$WITHOUT_CHECKOUT HOME=$PWD
 shift # image
 exec "$@"
 """
@@ -74,6 +75,7 @@ class Host:
                 "PATH": f"{self._bin}:{os.environ['PATH']}",
                 "BREAKEVEN_DRIVER_DIR": str(self._folder),
                 "BREAKEVEN_BOOT_DIR": str(self.boot),
+                "WITHOUT_CHECKOUT": without_checkout(self._folder / "site"),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
