@@ -83,7 +83,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         # `cause` is where Ray keeps what its task raised; its own text is then the whole traceback.
         inner = getattr(error, "cause", None)
-        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+        handled = None if error.__suppress_context__ else error.__context__
+        error = inner if isinstance(inner, BaseException) else error.__cause__ or handled
 
 
 def _innermost(causes: Sequence[BaseException]) -> BaseException:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks.trace import Trace, called
 
 # A wait looks at each task it is given. Ray starts them in about their order, so the first are the next to end.
 _WINDOW = 1000
+_GREETING_S = 20.0
 
 
 class RaySession:
@@ -43,6 +45,7 @@ class RaySession:
                 raise
 
     def _connect(self) -> None:
+        _must_answer(self._address)
         import ray
         from ray.data import DataContext  # two seconds that belong to opening a session, not to the first run
 
@@ -102,6 +105,20 @@ class RaySession:
         import ray
 
         ray.shutdown()
+
+
+def _must_answer(address: str) -> None:
+    """Raises SessionError where no gRPC server greets: Ray's own attempts block in C++, where no deadline is heard."""
+    if os.environ.get("RAY_USE_TLS", "0") != "0":  # a user's own: it greets after a handshake
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_GREETING_S) as line:
+            line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))  # RFC 9113, 3.4
+            if not line.recv(1):
+                raise SessionError(f"ray at {address} does not answer: it closed the connection")
+    except (OSError, ValueError) as error:
+        raise SessionError(f"ray at {address} does not answer: {error}; wanted HOST:PORT of its head") from error
 
 
 def _configure(address: str, token_at: str | None) -> None:

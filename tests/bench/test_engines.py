@@ -1,12 +1,17 @@
 """Labels, what a stack has, and the check that workers are as declared."""
 
+from typing import Any
+
 import pytest
 
+from bench import autoscale, lifecycle
 from bench.engines import BASELINES, EngineError, Sessions, labels
 from bench.parity import Unequal, check_equal, check_seen
+from bench.rows import Billed
 from bench.samples import Sample
 from bench.sessions.session import Fleet, SessionError
 from plan.outputs import ClusterOutputs, Outputs
+from plan.settings import Autoscale
 from tasks.objects import Access
 from tasks.trace import Trace
 
@@ -115,3 +120,18 @@ def test_pods_answer_only_inside_their_cluster() -> None:
         pytest.raises(SessionError, match="leave out --driver local"),
     ):
         sessions.of("ray")
+
+
+def test_a_cluster_of_the_users_own_has_neither_the_stacks_bill_nor_its_bounds() -> None:
+    facts: dict[str, Any] = {
+        "instance_type": "m6i.large",
+        "head_instance_type": "m6i.xlarge",
+        "autoscale": Autoscale(min_workers=2, max_workers=16),
+    }
+    ray = ClusterOutputs(engine="ray", platform="ec2", nodes=8, slots_per_node=2, limit_mib=4096, **facts)
+    stack = BARE.model_copy(update={"clusters": {"ray": ray}})
+    with Sessions(stack, Access(), {}) as of_stack, Sessions(stack, Access(), {"ray": "127.0.0.1:1"}) as own:
+        assert lifecycle.machines(of_stack, "ray", 10.0).node_s == {"m6i.large": 80.0, "m6i.xlarge": 10.0}
+        assert lifecycle.machines(own, "ray", 10.0) == Billed()
+        assert autoscale.bounds(of_stack.cluster("ray"), 5).moves
+        assert not autoscale.bounds(own.cluster("ray"), 5).moves
