@@ -96,7 +96,9 @@ def driver_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = write(folder / "pins.txt", pins((ROOT / "requirements.txt").read_text(), PACKAGES))
     target = folder / "packages"
     command = [sys.executable, "-m", "uv", "--quiet", "pip", "install", "--no-deps", "--require-hashes"]
-    subprocess.run([*command, "--python-version", "3.11", "--target", target, "-r", wanted], check=True)
+    subprocess.run(
+        [*command, "--compile-bytecode", "--python-version", "3.11", "--target", target, "-r", wanted], check=True
+    )
     return target
 
 

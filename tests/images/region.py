@@ -17,7 +17,8 @@ from tests.images.containers import GATEWAY, NETWORK, Containers
 from tests.runtimes.hosts import REGION, Metadata
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
-PATIENCE = {"RAY_raylet_start_wait_time_s": "180"}  # a busy machine is no failure; Ray's own patience is 30 s
+# A busy machine is no failure; Ray's own patience is 30 s.
+PATIENCE = {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000"}
 
 
 class _OfTheAsker(Metadata):
