@@ -30,9 +30,10 @@ from bench.rows import Billed, Data, Failure, Row, Workers
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
 from bench.sessions.session import Fleet, Session
-from bench.table import printed
+from bench.table import answers, printed
 from bench.truth import deadline_as_error
 from bench.verdict import conclude, epilog
+from plan.narrow import Fitted
 from tasks.listing import shown
 from tasks.objects import Access
 from tasks.palette import Palette, checksum, extract_all
@@ -154,7 +155,7 @@ def palette(
         finally:
             lifecycle.started(sessions, labels, log.add)
             guard.keep(log.rows, log.path)
-            printed().print(_table(log.rows))
+            printed().print(Fitted(_table(log.rows), lead=2))
             click.echo(answer_lines(list(truth.values())))
             click.echo(f"rows: {log.path}", err=True)
         conclude(log.rows, plan)
@@ -317,15 +318,17 @@ def _table(rows: Sequence[Row]) -> Table:
     drawn = Table(caption="median of the samples; worker-seconds under and over what was wanted", highlight=False)
     for name in ("engine", "condition", *metrics, "answer"):
         drawn.add_column(name)
+    given = {row.answer for row in rows if row.metric == "run_s" and row.status == "ok" and row.answer}
     held: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.condition != "none":
             held.setdefault((row.label, row.condition), []).append(row)
     for key, group in held.items():
-        values = {m: [row.value for row in group if row.metric == m and row.value is not None] for m in metrics}
+        counted = [row for row in group if row.status == "ok" and row.value is not None]
+        values = {m: [row.value for row in counted if row.metric == m] for m in metrics}
         cells = [f"{statistics.median(values[m]):.2f}" if values[m] else "" for m in metrics]
         runs = [row for row in group if row.metric == "run_s"]
-        drawn.add_row(*key, *cells, "equal" if all(row.status == "ok" for row in runs) else "NOT EQUAL")
+        drawn.add_row(*key, *cells, answers(runs, given))
     return drawn
 
 

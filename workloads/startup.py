@@ -28,6 +28,7 @@ from bench.scaling_startup import PROBES, Loaded, load, of_pods
 from bench.sessions.session import Session
 from bench.table import printed
 from bench.verdict import conclude, epilog
+from plan.narrow import Fitted
 
 SHARES = (("first", 0.0), ("half", 0.5), ("90", 0.9), ("all", 1.0))
 IMAGES = {
@@ -86,7 +87,7 @@ def startup(
                         _engine(loading, label, engine, shapes * repeats, report)
         finally:
             lifecycle.started(sessions, labels, log.add)
-            printed().print(_table(log))
+            printed().print(Fitted(_table(log), lead=3))
             click.echo(f"rows: {log.path}", err=True)
         conclude(log.rows)
 

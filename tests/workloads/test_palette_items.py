@@ -28,3 +28,14 @@ def test_one_poisoned_image_among_1000_is_one_failed_item_with_its_name(dev_stac
     assert len(ran.results) == 1000
     assert [one.uri for one in ran.results if one.failed] == [bad]
     assert {one.colours for one in ran.results if not one.failed} == {extract(sessions.access, good).colours}
+
+
+def test_a_line_without_a_valid_sample_is_not_equal() -> None:
+    from tests.bench.report import made
+    from workloads import palette as command
+
+    rows = list(made.palettes())
+    failed = [row.model_copy(update={"status": "failed"}) for row in rows]
+    assert set(command._table(rows).columns[-1].cells) == {"equal"}
+    assert set(command._table(failed).columns[-1].cells) == {"no valid sample"}
+    assert set(command._table(failed).columns[2].cells) == {""}
