@@ -1,5 +1,6 @@
 """After `pulumi destroy`: what of the stack still exists, in every region that the account may use.
 
+\b
     python -m ops.audit --stack bench-128
 
 Exit code 0: every kind was looked for everywhere, and nothing is there. 1: something is. 2: not all could be seen, or

@@ -1,5 +1,6 @@
 """After an `up` or `destroy` that was killed: bring the stack up, or end it, with nothing lost in between.
 
+\b
     python -m ops.recover --stack bench-32                # a stack that is up
     python -m ops.recover --stack bench-32 --to nothing   # a stack that is gone, and an audit that says so
 
