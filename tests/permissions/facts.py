@@ -36,6 +36,11 @@ class Facts:
             )
         return self._made[service]
 
+    def close(self) -> None:
+        """Close the connections, for which a server that is ended would wait."""
+        for client in self._made.values():
+            client.close()
+
     def tags(self, arn: str) -> Tags:
         """The tags of the resource of this ARN."""
         service, rest = arn.split(":")[2], arn.split(":", 5)[5]

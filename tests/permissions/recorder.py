@@ -52,6 +52,10 @@ class Recorder(FailingProxy):
         except Exception as error:  # it passes on what it cannot read; a test fails by it
             self.errors.add(f"{method} {path:.80}: {type(error).__name__}: {error}")
 
+    def end(self) -> None:
+        super().end()
+        self._facts.close()
+
 
 def line(who: str, asked: Asked) -> str:
     """One question as a line of a recording."""
