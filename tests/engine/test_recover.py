@@ -1,13 +1,14 @@
 """An engine killed at ten moments of `up` and of `destroy`: `ops.recover` ends with a stack, or with nothing."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 
 from ops.left import left
@@ -75,7 +76,10 @@ def _kill(engine: Engine, verb: str, done: int, log: Path) -> None:
     until = time.monotonic() + 900
     while process.poll() is None and time.monotonic() < until:
         if log.exists() and log.read_text().count('"resOutputsEvent"') >= done:
-            os.killpg(process.pid, signal.SIGKILL)
+            # Plugins have process groups of their own.
+            for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             break
         time.sleep(0.05)
     assert process.wait() == -signal.SIGKILL, f"{verb} ended by itself before {done} resources were done"
