@@ -8,8 +8,9 @@ stream that opens them for every engine; and so are those whose names an engine'
 import io
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Literal
 
@@ -50,8 +51,21 @@ def traced_table_answer(table: pa.Table, query: Query) -> pa.Table:
 def traced_partition(obj: Any, names: list[str], function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """For Lithops's partitioner: `obj` is one partition. Only the first of a file begins with the header."""
     began_at = time.time()
-    found = function(obj.data_stream, names if obj.part > 1 else None, *args)
+    where = getattr(obj, "key", None) or getattr(obj, "path", "one of the objects")
+    with _named("Lithops's reader", str(where)):
+        found = function(obj.data_stream, names if obj.part > 1 else None, *args)
     return found, trace(began_at)
+
+
+@contextmanager
+def _named(reader: str, uri: str) -> Iterator[None]:
+    """Readers' own errors name no file, and some reach the driver without their text."""
+    try:
+        yield
+    except BadData:
+        raise
+    except ValueError as error:  # Arrow's, pandas's and Python's decoders' are
+        raise BadData(f"{reader} refuses it: {error}", uri, 0, "") from error
 
 
 def stream_answer(body: Any, names: list[str] | None, query: Query, dialect: Dialect) -> Answer:
@@ -116,7 +130,10 @@ def pandas_answer(
 ) -> Answer:
     """What pandas does in one process: one file after the other, the asked column only."""
     options = frame_options([query.column], dialect)
-    found = [frame_answer(pd.read_csv(item.uri, storage_options=storage_options, **options), query) for item in own]
+    found = []
+    for item in own:
+        with _named("pandas", item.uri):
+            found.append(frame_answer(pd.read_csv(item.uri, storage_options=storage_options, **options), query))
     return merge([*found, *(file_answer(access, item, query, dialect) for item in apart)], query)
 
 
@@ -131,8 +148,9 @@ def arrow_answer(
     """What pyarrow.csv does in one process, with its own threads: one file after the other, the asked column only."""
     found = []
     plain = (filesystem.open_input_stream(path, compression=None) for path in paths) if filesystem else ()
-    for stream in chain(plain, (opened(access, item, dialect) for item in apart)):
-        with stream:
+    streams = chain(plain, (opened(access, item, dialect) for item in apart))
+    for stream, uri in zip(streams, [*paths, *(item.uri for item in apart)], strict=True):
+        with stream, _named("pyarrow", uri):
             try:
                 table = pc.read_csv(stream, *table_options([query.column], dialect))
             except pa.ArrowInvalid as error:
