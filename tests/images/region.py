@@ -21,6 +21,13 @@ KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS
 PATIENCE = {"RAY_raylet_start_wait_time_s": "180", "RAY_agent_register_timeout_ms": "180000"}
 
 
+def subnet() -> str:
+    """A subnet of the containers' network, so that an instance has its container's address from the start."""
+    ec2 = boto3.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock=f"{NETWORK}.0/24")["Vpc"]["VpcId"]
+    return str(ec2.create_subnet(VpcId=vpc, CidrBlock=f"{NETWORK}.128/25")["Subnet"]["SubnetId"])
+
+
 class _OfTheAsker(Metadata):
     """Metadata of the host that asks."""
 
@@ -45,7 +52,6 @@ class Region(threading.Thread):
         """Instance to its address; its container bears its name."""
         self.ended: dict[str, str] = {}
         """What those said whose engine has ended."""
-        self._count = 10
         self._metadata = http.server.ThreadingHTTPServer((GATEWAY, 0), _OfTheAsker)
         self._metadata.hosts = {}  # type: ignore[attr-defined]
         threading.Thread(target=self._metadata.serve_forever, daemon=True).start()
@@ -82,11 +88,8 @@ class Region(threading.Thread):
         return [item["InstanceId"] for item in found["Instances"]]
 
     def _boot(self, instance: str, group: str) -> None:
-        from moto.ec2.models import ec2_backends
-
-        self._count += 1
-        address = f"{NETWORK}.{self._count}"
-        ec2_backends["123456789012"][REGION].get_instance(instance).nics[0].private_ip_address = address
+        (found,) = boto3.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"]
+        address = found["Instances"][0]["PrivateIpAddress"]
         self._metadata.hosts[address] = {"local-ipv4": address, "instance-id": instance}  # type: ignore[attr-defined]
         metadata = f"http://{GATEWAY}:{self._metadata.server_port}"
         environment = {

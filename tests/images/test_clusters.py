@@ -16,7 +16,7 @@ from infra.aws.kept_secret import dask_certificate, ray_token
 from ops import images
 from plan.outputs import ClusterOutputs, Outputs
 from tests.images.containers import Containers
-from tests.images.region import Region, SessionManager
+from tests.images.region import Region, SessionManager, subnet
 from tests.runtimes.hosts import REGION, declare
 
 pytestmark = pytest.mark.images
@@ -52,6 +52,9 @@ def region(engine: str, containers: Containers, network: str, endpoint: str) -> 
     head, workers = f"{STACK}-{engine}-head", f"{STACK}-{engine}-workers"
     secrets = {f"breakeven/{engine}": SECRETS[engine]()}
     declare(endpoint, {head: (0, 1), workers: (0, NODES)}, secrets, ["working", "data"])
+    place = subnet()
+    for group in (head, workers):
+        boto3.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group, VPCZoneIdentifier=place)
     settings = {
         "BREAKEVEN_STACK": STACK,
         "BREAKEVEN_SECRET": f"breakeven/{engine}",
