@@ -21,12 +21,14 @@ class DaskScheduler:
     name: str = "dask"
     port: int = 0
     needs: tuple[str, ...] = ()
+    protocol: str = "tls"
+    """Recorded with the part, so that a scheduler that older code started in the clear is replaced by `up`."""
 
     def launch(self, place: Place, port: int, needs: dict[str, Facts]) -> Launch:
         secret_at = place.secret(f"{self.name}.tls")
         _make_certificate(secret_at)
         options = ["--port", str(port)]
-        facts: Facts = {"address": f"tls://{LOOPBACK}:{port}", "secret_at": str(secret_at)}
+        facts: Facts = {"address": f"{self.protocol}://{LOOPBACK}:{port}", "secret_at": str(secret_at)}
         return _launch(place, self.name, options, facts, secret_at)
 
 
