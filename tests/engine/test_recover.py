@@ -46,7 +46,8 @@ def test_a_killed_engine_is_recovered_from(
     if verb == "destroy":
         engine.run("up", "-s", STACK, "--yes", "--skip-preview")
     _kill(engine, verb, done, tmp_path / "events.log")
-    assert left(session, STACK), "it was killed after something was made, and before all was gone"
+    if verb == "up" or done < 50:
+        assert left(session, STACK), "it was killed after something was made, and before all was gone"
     recovered = subprocess.run(
         [sys.executable, "-m", "ops.recover", "--stack", STACK, "--to", to],
         cwd=engine.project,
