@@ -60,11 +60,11 @@ class Region(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(0.5):
             members = {instance: group for group in self.boots for instance in self._members(group)}
-            for instance in set(members) - set(self.hosts):
-                self._boot(instance, members[instance])
             for instance in set(self.hosts) - set(members):
                 self.containers.remove(instance)
                 del self.hosts[instance]
+            for instance in set(members) - set(self.hosts):
+                self._boot(instance, members[instance])
             for instance in [name for name in self.hosts if not self.containers.running(name)]:
                 self.ended[instance] = self.containers.logs(instance)
                 self.scaling.terminate_instance_in_auto_scaling_group(
