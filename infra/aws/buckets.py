@@ -13,6 +13,9 @@ from infra.aws.host_identity import allow
 BY_FUNCTIONS = ("lithops.jobs/", "stage/", "hybrid/")
 BY_DRIVER = (*BY_FUNCTIONS, "driver/runs/")
 
+# Where `generate` has its files written in the data bucket (tasks.manifest.base_of), by whatever runs its tasks.
+GENERATED = ("store_sales/",)
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -24,12 +27,12 @@ class Buckets:
     also_read: Sequence[str] = ()
 
     def host(self, stack: str) -> list[dict[str, Any]]:
-        """A cluster's host reads data and what is handed over, and writes its boot log."""
+        """A cluster's host works, and writes its boot log."""
         return [*self.worker(), self.boot_log(stack)]
 
     def worker(self) -> list[dict[str, Any]]:
-        """A pod that works reads data and what is handed over."""
-        return [*self._data_of_users(), *read(self.data), *read(self.working)]
+        """What runs tasks reads data and what is handed over, and writes generated data."""
+        return [*self._data_of_users(), *read(self.data), write(self.data, GENERATED), *read(self.working)]
 
     def function(self) -> list[dict[str, Any]]:
         """A function also writes its status, its results, and what it hands over."""

@@ -26,8 +26,11 @@ from ops import janitor
 from ops.left import look
 from ops.status import hosts
 from plan.outputs import Outputs
+from tasks import manifest
+from tasks.answer import Query
 from tasks.listing import list_objects
 from tasks.objects import Access
+from tasks.store_sales import plan_files
 from tests.permissions import declared
 from tests.permissions.asked import Asked
 from tests.permissions.calls import Call
@@ -64,6 +67,25 @@ def test_a_driver_scales_its_clusters_and_answers_through_the_bucket(
     assert "get_object" in FETCH
     list_objects(Access(cloud.recorder.endpoint, REGION), f"s3://{BUCKETS['data']}/store_sales/")
     assert _refused(cloud.asked_by("driver"), STACK, f"{STACK}-driver") == []
+
+
+@pytest.mark.parametrize(
+    ("stack", "role"),
+    [
+        (STACK, f"{STACK}-dask-workers"),
+        (STACK, f"{STACK}-ray-workers"),
+        (STACK, f"{STACK}-functions"),
+        (STACK, f"{STACK}-driver"),
+        ("k8s-32", "k8s-32-eks-workers"),
+    ],
+)
+def test_generated_data_is_written_by_whatever_works(cloud: Cloud, stack: str, role: str) -> None:
+    """`generate` has its files written where tasks run, on a stack of AWS by a cluster's workers."""
+    cloud.be("worker")
+    access, query = Access(cloud.recorder.endpoint, REGION), Query()
+    base = manifest.base_of(f"s3://{BUCKETS['data']}", 0.0001, 1, 0)
+    manifest.write_file(access, base, plan_files(0.0001, 1, 0)[0], query)
+    assert _refused(cloud.asked_by("worker"), stack, role) == []
 
 
 def test_the_janitor_ends_what_has_expired(cloud: Cloud) -> None:

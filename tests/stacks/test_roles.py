@@ -59,6 +59,7 @@ EVERYBODY = {*HOSTS, *PODS, *FUNCTIONS, *CACHE, *DRIVERS}
         ("working/hybrid/x/part-0.csv", {*FUNCTIONS, *DRIVERS}),
         ("working/anything", set()),
         ("data/a.csv", set(DRIVERS)),
+        ("data/store_sales/gb1-f1-s0/part-00000.csv", EVERYBODY - set(CACHE)),
         ("results/rows.jsonl", set(DRIVERS)),
         (f"{OWN}/a.csv", set()),
     ],
