@@ -17,7 +17,7 @@ from plan.narrow import Fitted
 from plan.person import Person
 from plan.rules.case import Case
 from plan.settings import Settings
-from plan.sizing import FUNCTIONS, Size, sizes, vcpu_needed
+from plan.sizing import FUNCTIONS, Size, concurrency_needed, sizes, vcpu_needed
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _quotas(run: DryRun) -> Iterator[str]:
         return
     needed = [f"{vcpu_needed(run.settings)} vCPU of running On-Demand Standard instances"]
     if (pool := run.sizes.get(FUNCTIONS)) is not None:
-        needed += [f"{pool.workers} concurrent Lambda executions", f"{pool.limit_mib} MB of memory per function"]
+        needed += [f"{concurrency_needed(pool.workers)} concurrent Lambda executions", f"{pool.limit_mib} MB of memory per function"]
     yield ", ".join(needed)
 
 

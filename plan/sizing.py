@@ -5,6 +5,7 @@ after its system's share, divided by the slots; on Kubernetes and Lambda the dec
 every compared platform, functions too, is held to the smallest limit. `plan.rules` judges what is computed here.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -108,6 +109,14 @@ def overhead_pods(settings: Settings) -> int:
     """
     heads = sum(cluster.platform == "eks" for cluster in settings.clusters.values())
     return heads + 2 if heads else 0
+
+
+def concurrency_needed(workers: int) -> int:
+    """The quota of concurrent executions that lets so many functions run at once: 99 of 100 are theirs at most.
+
+    Functions that take an account's whole concurrency keep the janitor, which ends what is forgotten, from running.
+    """
+    return math.ceil(workers * 100 / 99)
 
 
 def vcpu_needed(settings: Settings) -> int:

@@ -18,9 +18,6 @@ TTL_CAP_H = 24
 
 LAMBDA_MEMORY_MIB = (128, 10_240)
 LAMBDA_TIMEOUT_S = (1, 900)
-LEFT_TO_OTHERS = 100
-"""A hundredth of an account's concurrency, one at least, stays free: functions that take all of it keep the janitor,
-which ends what is forgotten, from running."""
 CACHE_SHARE = 0.75
 """Redis needs room beside its data for copies on write and buffers; above this share a node runs out of memory."""
 
@@ -142,12 +139,11 @@ def quota(case: Case) -> Iterator[Violation]:
     functions = case.settings.functions
     if functions is None or functions.platform != "lambda":
         return
-    concurrency = case.person.lambda_concurrency
-    most = concurrency - max(1, concurrency // LEFT_TO_OTHERS)
-    if functions.max_workers > most:
+    needed = sizing.concurrency_needed(functions.max_workers)
+    if needed > (has := case.person.lambda_concurrency):
         found = f"{functions.max_workers} functions at once"
-        wanted = f"at most {most}: the quota in breakeven:lambdaConcurrency, {concurrency}, less what the janitor needs"
-        fix = "lower maxWorkers, or ask AWS for a higher quota"
+        wanted = f"a quota of {needed}, so that the janitor can run beside them (breakeven:lambdaConcurrency is {has})"
+        fix = "lower maxWorkers, or ask AWS for a higher quota (docs/aws.md, Quotas)"
         yield case.refused("quota", "functions.maxWorkers", found, wanted, fix)
     memory = case.sizes[FUNCTIONS].limit_mib
     if memory > case.person.lambda_memory_mib:

@@ -17,6 +17,7 @@ from rich.console import Console
 from plan.__main__ import main
 from plan.dry_run import dry_run, render
 from plan.person import Person
+from plan.rules import check_settings
 from plan.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -50,8 +51,19 @@ def test_no_figure_is_cut_on_a_narrow_terminal(width: int, generous: Person) -> 
 
 def test_the_quotas_to_ask_for_are_named(generous: Person) -> None:
     text = shown(load("bench-128", ROOT), generous)
-    assert "132 vCPU of running On-Demand Standard instances, 128 concurrent Lambda executions, 4096 MB" in text
+    assert "132 vCPU of running On-Demand Standard instances, 130 concurrent Lambda executions, 4096 MB" in text
     assert "Lambda" not in shown(load("k8s-32", ROOT), generous)
+
+
+@pytest.mark.parametrize("stack", ["bench-32", "bench-128", "autoscale", "multiprocessing"])
+def test_the_quotas_that_are_named_suffice_and_are_needed(stack: str, generous: Person) -> None:
+    settings = load(stack, ROOT)
+    line = next(line for line in shown(settings, generous).splitlines() if line.startswith("quotas to have"))
+    vcpu, concurrency, memory = (int(figure) for figure in re.findall(r"[0-9]+", line))
+    exact = replace(generous, vcpu_quota=vcpu, lambda_concurrency=concurrency, lambda_memory_mib=memory)
+    assert check_settings(settings, exact) == []
+    for less in ({"vcpu_quota": vcpu - 1}, {"lambda_concurrency": concurrency - 1}, {"lambda_memory_mib": memory - 1}):
+        assert [violation.rule for violation in check_settings(settings, replace(exact, **less))] == ["quota"]
 
 
 def test_a_wrong_value_of_a_persons_is_an_error_and_not_unjudged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from plan.cost import SHARED, hourly, per_platform, worst_until_expiry
-from plan.settings import load
-from plan.sizing import vcpu_needed
+from plan.settings import Settings, load
+from plan.sizing import concurrency_needed, vcpu_needed
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,4 +47,17 @@ def test_the_first_run_states_what_the_plan_says(stack: str) -> None:
     cells = [cell.strip() for cell in row.split("|")[2:-1]]
     functions = f"{usd['functions']:.2f}" if settings.functions else ""
     assert cells == [f"{shared:.2f}", *clusters, functions, f"{worst_until_expiry(settings):.2f}"]
-    assert f"{vcpu_needed(settings)}" in text.split("quotas to have")[1].split("- Proves")[0]
+    assert _quotas(settings) <= _figures(text.split("quotas to have")[1].split("- Proves")[0])
+
+
+def test_the_quotas_stated_are_those_of_the_plan() -> None:
+    assert _quotas(load("bench-128", ROOT)) <= _figures((ROOT / "docs/aws.md").read_text().split("## Quotas")[1][:400])
+
+
+def _quotas(settings: Settings) -> set[str]:
+    functions = settings.functions
+    return {str(vcpu_needed(settings)), *([str(concurrency_needed(functions.max_workers))] if functions else [])}
+
+
+def _figures(text: str) -> set[str]:
+    return set(re.findall(r"[0-9]+", text))

@@ -127,7 +127,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("budget", "bench-32", {"clusters.ray.nodes": 160, "clusters.dask.nodes": 160}, "a worst cost of"),
     ("quota", "bench-32", {"clusters.ray.nodes": 400, "budgetUsd": 1000}, "804 vCPU"),
     ("quota", "bench-32", {"functions.maxWorkers": 1001, "budgetUsd": 1000}, "1001 functions at once"),
-    ("quota", "bench-32", {"functions.maxWorkers": 991, "budgetUsd": 1000}, "at most 990"),
+    ("quota", "bench-32", {"functions.maxWorkers": 991, "budgetUsd": 1000}, "a quota of 1002"),
     ("without-effect", "dev", {"readBuckets": ["my-own"]}, "only parts on AWS are given roles"),
 ]
 
