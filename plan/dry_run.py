@@ -126,7 +126,10 @@ def _quotas(run: DryRun) -> Iterator[str]:
         return
     needed = [f"{vcpu_needed(run.settings)} vCPU of running On-Demand Standard instances"]
     if (pool := run.sizes.get(FUNCTIONS)) is not None:
-        needed += [f"{concurrency_needed(pool.workers)} concurrent Lambda executions", f"{pool.limit_mib} MB of memory per function"]
+        needed += [
+            f"{concurrency_needed(pool.workers)} concurrent Lambda executions",
+            f"{pool.limit_mib} MB of memory per function",
+        ]
     yield ", ".join(needed)
 
 
