@@ -55,10 +55,14 @@ def without_effect(case: Case) -> Iterator[Violation]:
 
 
 def cache_reachable(case: Case) -> Iterator[Violation]:
-    """Functions reach a cache host only from inside its network."""
-    functions, cache = case.settings.functions, case.settings.cache
-    if cache is None or functions is None or cache.platform != "ec2" or functions.platform != "lambda":
+    """Whatever uses a cache host is in a security group that is let to it: functions inside its network, no pods."""
+    functions, cache, clusters = case.settings.functions, case.settings.cache, case.settings.clusters
+    if cache is None or cache.platform != "ec2":
         return
-    if not functions.in_vpc:
+    if functions is not None and functions.platform == "lambda" and not functions.in_vpc:
         found = "functions outside the network of the cache, which they cannot reach there"
         yield case.refused("cache-reachable", "functions.inVpc", found, "inVpc: true", "set it, or remove the cache")
+    if pods := [name for name, cluster in clusters.items() if cluster.platform == "eks"]:
+        found, wanted = f"a cache beside pods ({', '.join(pods)}), which are not let to it", "clusters on ec2 beside it"
+        fix = "move the cache to another stack; a stage hands results over by `s3` or `store` here"
+        yield case.refused("cache-reachable", "cache", found, wanted, fix)
