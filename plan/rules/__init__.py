@@ -117,4 +117,5 @@ def must_pass(violations: Sequence[Violation]) -> None:
 
 def warnings(settings: Settings) -> list[str]:
     """What is stated and not refused: unlike CPU or limits on compared platforms, memory that nothing enforces."""
-    return workers.warnings(Case(settings, None, datetime.now(UTC)))
+    case = Case(settings, None, datetime.now(UTC))
+    return [*workers.warnings(case), *parts.warnings(case)]

@@ -11,6 +11,9 @@ _BY_PROGRAM = {
     "base": "no cluster, functions, cache or driver",
 }
 
+EKS_PREFIX = "k8s-"
+"""How docs/permissions name EKS clusters, since EKS knows no tags of a cluster at the time that it is made."""
+
 
 def platforms_belong(case: Case) -> Iterator[Violation]:
     """Only local parts in an embedded stack, only remote ones in a bench stack, and none in `base`."""
@@ -66,3 +69,14 @@ def cache_reachable(case: Case) -> Iterator[Violation]:
         found, wanted = f"a cache beside pods ({', '.join(pods)}), which are not let to it", "clusters on ec2 beside it"
         fix = "move the cache to another stack; a stage hands results over by `s3` or `store` here"
         yield case.refused("cache-reachable", "cache", found, wanted, fix)
+
+
+def warnings(case: Case) -> list[str]:
+    """What is stated and not refused, since an account's policies may name other clusters."""
+    stack = case.settings.stack
+    if case.settings.kubernetes is None or stack.startswith(EKS_PREFIX):
+        return []
+    return [
+        f"an EKS cluster named {stack}, where docs/permissions allow {EKS_PREFIX}*: rename the stack, or name it in the "
+        "policies (docs/aws.md, Permissions)"
+    ]

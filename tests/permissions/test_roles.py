@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from plan.rules import warnings
 from plan.rules.identity import BOUNDARY, ROLE_PATH
+from plan.rules.parts import EKS_PREFIX
+from plan.settings import load
 from tests.permissions import declared
 from tests.permissions.asked import Asked, ec2
-from tests.permissions.documents import boundary, deployer
+from tests.permissions.documents import boundary, deployer, shipped
 from tests.permissions.evaluator import Request, Values, verdict
 from tests.permissions.facts import ACCOUNT
 from tests.permissions.recorder import FOLDER
@@ -38,7 +41,18 @@ def test_every_kind_that_a_stack_declares_was_recorded() -> None:
 def test_a_stack_on_eks_is_named_as_the_policies_name_it() -> None:
     on_eks = {stack for stack in declared.stacks() if declared.ran(stack).of_type("aws:eks/cluster:Cluster")}
     assert on_eks
-    assert {stack for stack in on_eks if not stack.startswith("k8s-")} == set(), "docs/aws.md, Permissions: names"
+    assert {stack for stack in on_eks if not stack.startswith(EKS_PREFIX)} == set(), "docs/aws.md, Permissions: names"
+
+
+def test_another_name_of_a_stack_on_eks_is_noted_before_a_policy_refuses_it() -> None:
+    by_sid = {one["Sid"]: one for name in ("deployer-compute", "boundary") for one in shipped(name)["Statement"]}
+    assert by_sid["TagClustersAsTheyAreMade"]["Resource"].endswith(f"/{EKS_PREFIX}*")
+    scaled = by_sid["ScaleNodesOfOurClusters"]["Condition"]["StringLike"]
+    assert scaled["aws:ResourceTag/eks:cluster-name"] == f"{EKS_PREFIX}*"
+    settings = load("k8s-32", declared.ROOT)
+    assert not any("EKS cluster named" in said for said in warnings(settings))
+    renamed = settings.model_copy(update={"stack": "mixed"})
+    assert any("EKS cluster named mixed, where docs/permissions allow k8s-*" in said for said in warnings(renamed))
 
 
 def test_every_role_and_profile_is_below_the_path_and_under_the_boundary(ran: Ran) -> None:
