@@ -77,6 +77,6 @@ def warnings(case: Case) -> list[str]:
     if case.settings.kubernetes is None or stack.startswith(EKS_PREFIX):
         return []
     return [
-        f"an EKS cluster named {stack}, where docs/permissions allow {EKS_PREFIX}*: rename the stack, or name it in the "
-        "policies (docs/aws.md, Permissions)"
+        f"an EKS cluster named {stack}, where docs/permissions allow {EKS_PREFIX}*: rename the stack, or name it in "
+        "the policies (docs/aws.md, Permissions)"
     ]
