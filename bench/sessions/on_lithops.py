@@ -116,7 +116,7 @@ class LithopsSession:
         """The trace with all seconds that a platform bills for the call, user's code or not.
 
         Lithops says when its worker began and ended around the code. What its handler does before and after (download
-        of function and data, the status) and a new sandbox's start (billed since August 2025) no worker can say:
+        of function and data, the status) and a new sandbox's start (billed too) no worker can say:
         they are parameters, measured by `bench.handler`.
         """
         began, ended = (float(future.stats.get(f"worker_{at}_tstamp") or 0.0) for at in ("start", "end"))

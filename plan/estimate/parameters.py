@@ -106,6 +106,9 @@ def write(path: Path, rows: Iterable[Parameter]) -> None:
 
 
 def _parse(row: dict[str, str], where: str) -> Parameter:
+    if None in row or None in row.values():  # where DictReader puts what is too many or too few
+        wanted = f"wanted {len(COLUMNS)}, with text that holds a comma in quotes"
+        raise ValueError(f"{where}: found more or fewer columns than the header has, {wanted}")
     try:
         value, low, high = (float(row[column]) for column in ("value", "low", "high"))
     except (KeyError, TypeError, ValueError) as error:

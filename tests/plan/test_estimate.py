@@ -184,7 +184,13 @@ def test_a_missing_parameter_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("row", "message"),
-    [("a,*,*,5,6,7,s,x,y,", "in order"), ("a,*,*,1,1,1,s,,y,", "no source"), ("a,*,*,one,1,1,s,x,y,", "line 2")],
+    [
+        ("a,*,*,5,6,7,s,x,y,", "in order"),
+        ("a,*,*,1,1,1,s,,y,", "no source"),
+        ("a,*,*,one,1,1,s,x,y,", "line 2"),
+        ("a,*,*,1,1,1,s,x,y,one, two", "line 2: found more"),
+        ("a,*,*,1,1,1,s,x", "line 2: found more"),
+    ],
 )
 def test_unreadable_parameters_are_named(tmp_path: Path, row: str, message: str) -> None:
     path = tmp_path / "parameters.csv"
