@@ -4,7 +4,6 @@ Ingest, palette and sort are run twice on an embedded stack. Every command keeps
 first has only published parameters to go by, the second what the first measured.
 """
 
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from bench import machine, teardown
+from bench import machine, stats, teardown
 from bench.rows import Row
 from bench.stack import ROOT
 from bench.stored import stored
@@ -23,6 +22,13 @@ from plan.output_option import OutputFile
 from plan.stack_option import StackName
 
 AIM = 0.25
+VERDICTS: dict[stats.Kept, str] = {
+    "yes": f"within the aim of {AIM:.0%}",
+    "no": f"ABOVE the aim of {AIM:.0%}",
+    "can't say": f"which leaves open whether the aim of {AIM:.0%} is met",
+    "too few": f"too few to judge the aim of {AIM:.0%}",
+}
+"""By the whole interval of the median, as every bound is judged."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,11 @@ def misses(rows: Sequence[Row]) -> list[Miss]:
     return found
 
 
-def median_error(found: Sequence[Miss]) -> float:
-    """Median of the absolute relative errors. Raises ValueError for none."""
+def errors(found: Sequence[Miss]) -> stats.Estimate:
+    """Median of the absolute relative errors, with its interval. Raises ValueError for none."""
     if not found:
         raise ValueError("found no estimate beside a measured run: did every command fail?")
-    return statistics.median(abs(one.error) for one in found)
+    return stats.estimate([abs(one.error) for one in found])
 
 
 def report(before: Sequence[Miss], after: Sequence[Miss], command: str) -> str:
@@ -72,11 +78,12 @@ def report(before: Sequence[Miss], after: Sequence[Miss], command: str) -> str:
         then = f"{old.estimated_s:.2f} | {old.error:+.0%}" if old else "- | -"
         cells = f"{one.measured_s:.2f} | {one.estimated_s:.2f} | {one.error:+.0%}"
         lines.append(f"| {one.workload} | {one.label} | {cells} | {then} |")
-    verdict = "within" if median_error(after) <= AIM else "ABOVE"
+    now = errors(after)
+    span = "" if now.low is None or now.high is None else f" [{now.low:.0%}, {now.high:.0%}]"
     lines += [
         "",
-        f"Median error {median_error(after):.0%} after one calibration run, {verdict} the aim of {AIM:.0%}; "
-        f"{median_error(before):.0%} with published parameters.",
+        f"Median error {now.median:.0%}{span} of {now.n} estimates after one calibration run, "
+        f"{VERDICTS[stats.kept(now.low, now.high, AIM)]}; {errors(before).median:.0%} with published parameters.",
         "",
     ]
     return "\n".join(lines)
