@@ -173,8 +173,11 @@ def polars_answer(access: Access, objects: Sequence[DataObject], query: Query, d
     with ThreadPoolExecutor(1) as ahead:
         coming = [ahead.submit(_whole, access, item, dialect) for item in objects]
         for body in coming:
+            text = body.result()
+            if not text:
+                continue
             frame = pl.read_csv(
-                body.result(),
+                text,
                 columns=[query.column],
                 schema_overrides={query.column: pl.Float64},
                 separator=dialect.delimiter,

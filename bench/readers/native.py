@@ -1,5 +1,6 @@
 """Each engine's own documented way to read CSV, parsing only the asked column where the engine has an option for it."""
 
+import codecs
 import pickle
 import re
 import time
@@ -20,7 +21,8 @@ from bench.sessions.session import Session, mapped
 from bench.spans import Spans
 from tasks import native
 from tasks.answer import Answer, merge
-from tasks.objects import Access, DataObject
+from tasks.objects import Access, DataObject, Request, read_range
+from tasks.records import LINE_END
 from tasks.slices import is_whole
 from tasks.trace import Trace
 
@@ -58,18 +60,35 @@ def ray(sessions: Sequence[RaySession], job: Ingest, spans: Spans) -> Outcome:
     query = job.data.query
     with spans.span("plan"):
         own, apart = parted(job)
-        rows = ray_rows(job, own, [query.column]) if own else None
-        if rows:
+        rows = ray_rows(job, own, [query.column])
+        if rows is not None:
             rows = rows.map_batches(
                 native.traced_table_answer, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": query}
             )
     with spans.span("run"):
-        parts = [pickle.loads(row["part"]) for row in rows.take_all()] if rows else []  # noqa: S301  our own workers
+        parts = [pickle.loads(row["part"]) for row in rows.take_all()] if rows is not None else []  # noqa: S301  our own workers
         return _merged(job, sessions[0], parts, apart)
 
 
+def with_records(job: Ingest, own: Sequence[DataObject]) -> list[DataObject]:
+    """Those that hold more than a header: Ray's reader refuses a header without a line end. Only objects that are no
+    longer than the header of the set are looked into."""
+    dialect, names = job.data.dialect, job.data.columns
+    header = dialect.delimiter.join(f'"{name}"' for name in names).encode(dialect.text_encoding, "surrogateescape")
+    most_bytes = len(codecs.BOM_UTF8) + len(header)
+    return [item for item in own if item.size_bytes > most_bytes or _holds_record(job.access, item)]
+
+
+def _holds_record(access: Access, item: DataObject) -> bool:
+    text = read_range(access, Request(item, 0, item.size_bytes))
+    return sum(bool(line) for line in LINE_END.split(text)) > 1
+
+
 def ray_rows(job: Ingest, own: list[DataObject], columns: Sequence[str]) -> Any:
-    """Ray's data set of these columns, by its own reader."""
+    """Ray's data set of these columns, by its own reader; None where no object holds a record."""
+    own = with_records(job, own)
+    if not own:
+        return None
     from ray import data
 
     filesystem, paths = arrow_filesystem(job.access, own)
