@@ -50,8 +50,8 @@ def generate(*, stack: str, gb: float, files: int, seed: int, engine: str, estim
             specs = plan_files(gb, files, seed)
         except ValueError as error:
             raise DataError(str(error)) from error
-        _check_room(root, gb)
         missing = manifest.begin(sessions.access, base, specs, query)
+        _check_room(root, gb * len(missing) / len(specs))
         if missing:
             session = command.generator(sessions, engine, len(missing))
             try:

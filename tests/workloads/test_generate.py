@@ -2,9 +2,12 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +22,17 @@ def run(*options: str, cwd: Path, limit: int | None = None) -> subprocess.Comple
     if limit:  # in blocks of 1 KiB, for the workers too
         command = ["bash", "-c", f'trap "" XFSZ; ulimit -f {limit}; exec "$@"', "bash", *command]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+
+
+def workload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command's module, to be called in `folder`."""
+    monkeypatch.chdir(folder)
+    spec = importlib.util.spec_from_file_location("generate", CHECKOUT / "workloads" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize(
@@ -41,16 +55,21 @@ def test_what_cannot_be_is_refused_in_one_line(
     options: tuple[str, ...], said: str, dev_stack: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a-file").write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("generate", CHECKOUT / "workloads" / "generate.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = workload(tmp_path, monkeypatch)
     done = CliRunner().invoke(module.generate, ["--gb", "0.001", "--files", "2", *options])
     assert done.exit_code in (1, 2)
     assert isinstance(done.exception, SystemExit), "no expected failure is a traceback"
     assert said in done.output.splitlines()[-1]
+
+
+def test_data_that_stand_need_no_room(dev_stack: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = workload(tmp_path, monkeypatch)
+    made = CliRunner().invoke(module.generate, ["--gb", "0.001", "--files", "2", "--to", "made"])
+    assert made.exit_code == 0, made.output
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    again = CliRunner().invoke(module.generate, ["--gb", "0.001", "--files", "2", "--to", "made"])
+    assert again.exit_code == 0, again.output
+    assert "2 files were kept" in again.output
 
 
 def test_a_disk_that_is_full_in_the_middle_leaves_nothing_unfinished(dev_stack: Outputs, tmp_path: Path) -> None:
