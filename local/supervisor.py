@@ -262,14 +262,31 @@ def down(state_dir: Path | str, drop_data: bool = False, say: Say = _silent) -> 
 
 
 def _remove_folders(place: Place, drop_data: bool) -> None:
+    """Raises StateError with what could not be removed, once all else is."""
+    folders = [place.root / "run", place.root / "secrets"]
+    failed = [said for folder in folders if (said := _removed(folder))]
     if place.temp_is_ours:
-        shutil.rmtree(place.temp, ignore_errors=True)
-    for folder in ("run", "secrets"):
-        shutil.rmtree(place.root / folder, ignore_errors=True)
+        failed += filter(None, [_removed(place.temp)])
     for file in (place.root / "state.json", place.link):
         file.unlink(missing_ok=True)
     if drop_data:
-        shutil.rmtree(place.root, ignore_errors=True)
+        failed += filter(None, [_removed(place.root)])
+    if failed:
+        raise state.StateError(f"every process has ended, but {'; '.join(failed)}: remove it, then run `down` again")
+
+
+def _removed(folder: Path) -> str | None:
+    """Remove a folder, as far as that can be done. What stayed first and why, or None; a link is not followed."""
+    stayed: list[str] = []
+
+    def note(function: Callable[..., Any], path: str, error: Any) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            stayed.append(f"{path} could not be removed ({error[1].strerror or error[1]})")
+
+    if folder.is_symlink():
+        return None
+    shutil.rmtree(folder, onerror=note)
+    return stayed[0] if stayed else None
 
 
 def _refuse_impossible(parts: Sequence[Part]) -> None:

@@ -1,6 +1,8 @@
 """The embedded stack's composition and its command line; that its parts run is tests/local's to show."""
 
 import copy
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,19 @@ def test_down_ends_a_stack_whose_file_is_broken_or_gone(other_root: Path) -> Non
     (other_root / "Pulumi.dev.yaml").unlink()
     assert called("down", "--stack", "dev", "--data", "drop").exit_code == 0
     assert not (other_root / ".breakeven/dev").exists()
+
+
+def test_down_says_what_it_could_not_remove(other_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, unlink = other_root / ".breakeven" / "dev", os.unlink
+    (state / "data" / "kept.csv").write_text("x")
+    (state / "data" / "other.csv").write_text("x")
+
+    def refuse(path: str, **options: Any) -> None:
+        if str(path).endswith("kept.csv"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    said = refusal(called("down", "--stack", "dev", "--data", "drop"))
+    assert "data/kept.csv could not be removed (Operation not permitted)" in said
+    assert not (state / "data" / "other.csv").exists(), "what can be removed is"
