@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bench import stack
 from plan.outputs import Outputs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,9 +25,10 @@ def run(*options: str, cwd: Path, limit: int | None = None) -> subprocess.Comple
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
 
 
-def workload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The command's module, to be called in `folder`."""
+def workload(folder: Path, found: Outputs, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command's module, to be called in `folder`, with the tests' stack and not the user's own."""
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(stack, "outputs", lambda name: found)
     spec = importlib.util.spec_from_file_location("generate", CHECKOUT / "workloads" / "generate.py")
     assert spec
     assert spec.loader
@@ -55,7 +57,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     options: tuple[str, ...], said: str, dev_stack: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a-file").write_bytes(b"")
-    module = workload(tmp_path, monkeypatch)
+    module = workload(tmp_path, dev_stack, monkeypatch)
     done = CliRunner().invoke(module.generate, ["--gb", "0.001", "--files", "2", *options])
     assert done.exit_code in (1, 2)
     assert isinstance(done.exception, SystemExit), "no expected failure is a traceback"
@@ -63,7 +65,7 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 
 def test_data_that_stand_need_no_room(dev_stack: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = workload(tmp_path, monkeypatch)
+    module = workload(tmp_path, dev_stack, monkeypatch)
     made = CliRunner().invoke(module.generate, ["--gb", "0.001", "--files", "2", "--to", "made"])
     assert made.exit_code == 0, made.output
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))

@@ -224,6 +224,7 @@ def tasks_over_time(field: Sequence[Measured]) -> style.Chart:
             **style.mark(m),
             "panel": panel_name(m),
             "lane": f"{'function' if task.on_function else 'worker'} {task.lane + 1}",
+            "turn": task.lane,
             "from": task.began_s,
             "to": task.ended_s,
             "seconds": task.ended_s - task.began_s,
@@ -243,12 +244,17 @@ def tasks_over_time(field: Sequence[Measured]) -> style.Chart:
                 axis=alt.Axis(tickCount=8, labelOverlap="greedy", labelSeparation=6),
             ),
             alt.X2("to"),
-            alt.Y("lane:N", title=None, axis=alt.Axis(domain=False, ticks=False, grid=False)),
+            alt.Y(
+                "lane:N",
+                title=None,
+                sort=alt.EncodingSortField("turn", op="min"),  # not by the name: 10 is before 2 in it
+                axis=alt.Axis(domain=False, ticks=False, grid=False),
+            ),
             style.coloured(),
             tooltip=[style.tip("panel"), style.tip("lane"), style.tip("seconds", ".3f"), style.tip("row")],
         )
     )
-    order = [panel_name(m) for m in sorted(field, key=lambda m: (m.group.condition == "cold", m.estimate.median))]
+    order = [panel_name(m) for m in sorted(field, key=lambda m: m.estimate.median)]
     return style.panels(records, "panel", bars, order=order)
 
 

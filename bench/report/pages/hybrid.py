@@ -24,7 +24,12 @@ def more(found: Report, measured: Sequence[Measured], parts: Parts) -> Page:
         key="sort",
         title="Hybrid sort",
         lead="",
-        figures=[_against(measured, parts), _parts(measured, parts), *_costs_of_study(), ingest.tasks(measured, parts)],
+        figures=[
+            _against(measured, parts),
+            _parts(measured, parts),
+            *_costs_of_study(),
+            *ingest.tasks(measured, parts),
+        ],
         tables=[_functions(found), study.values("hybrid", "hybrid_costs"), study.claims("hybrid", "hybrid_costs")],
     )
 

@@ -9,6 +9,9 @@ from bench.report.pages import study
 from bench.report.parts import Figure, Line, Page, Refs, Table, number
 from catalog.published import Published
 
+TASKS = {"tasks": "warm", "tasks-cold": "cold"}
+"""Figures of calls over time, by the condition that each shows."""
+
 
 def more(found: Report, measured: Sequence[Measured], parts: Mapping[str, list[Measured]]) -> Page:
     """Figures and tables of ingestion."""
@@ -17,27 +20,33 @@ def more(found: Report, measured: Sequence[Measured], parts: Mapping[str, list[M
         key="ingest",
         title="Ingest",
         lead="",
-        figures=[tasks(measured, parts), _published_factors(measured, parts, factors)],
+        figures=[*tasks(measured, parts), _published_factors(measured, parts, factors)],
         tables=[study.values("data_ingestion"), study.claims("data_ingestion")],
     )
 
 
-def tasks(measured: Sequence[Measured], parts: Mapping[str, list[Measured]]) -> Figure:
-    """What each worker did while the data were read (the study's Figure 17)."""
+def tasks(measured: Sequence[Measured], parts: Mapping[str, list[Measured]]) -> list[Figure]:
+    """What each worker did while the data were read (the study's Figure 17): a figure of warm runs and one of cold
+    ones, whose seconds on one axis would leave nothing of the warm ones to see."""
     told = [m for m in measured if m.typical.row.tasks and not m.double]
+    found = {key: [m for m in told if m.group.condition == condition] for key, condition in TASKS.items()}
+    return [_tasks(key, shown, parts) for key, shown in found.items() if shown]
+
+
+def _tasks(key: str, shown: Sequence[Measured], parts: Mapping[str, list[Measured]]) -> Figure:
     lines = [
         Line([m.variant, m.group.condition, f"{'function' if task.on_function else 'worker'} {task.lane + 1}",
               number(task.began_s), number(task.ended_s), number(task.ended_s - task.began_s), Refs([m.typical_ref])],
              m.tags)
-        for m in told
+        for m in shown
         for task in m.typical.row.tasks
     ]  # fmt: skip
     return Figure(
-        "tasks",
-        {key: findings.tasks_title([m for m in part if m in told]) for key, part in parts.items()},
+        key,
+        {of: findings.tasks_title([m for m in part if m in shown]) for of, part in parts.items()},
         "One bar is one call, by the worker's own clock, of the sample nearest the median: a lane for each worker "
         "process. Engines whose reader tells of no calls are left out.",
-        times.tasks_over_time(told),
+        times.tasks_over_time(shown),
         Table("", ["variant", "condition", "worker", "began s", "ended s", "took s", "row"], lines),
         wide=True,
     )

@@ -23,7 +23,7 @@ def test_the_file_needs_nothing_else(html: str) -> None:
 def test_every_chart_has_a_finding_per_slice_a_unit_and_rows(found: Report) -> None:
     page = workload.page(found, "ingest")
     assert [f.key for f in page.figures] == [
-        *("run-times", "tasks", "published", "phases", "cold-and-warm", "start-up", "cost-and-time")
+        *("run-times", "tasks", "tasks-cold", "published", "phases", "cold-and-warm", "start-up", "cost-and-time")
     ]
     for figure in page.figures:
         assert all(figure.titles.values())

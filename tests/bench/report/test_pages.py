@@ -22,7 +22,7 @@ PLOTS = {
     "startup": ["loading", "growth", "node-size", "published"],
     "palette": ["run-times", "workers", "rate", "areas", "published", "palette"],
     "sort": ["run-times", "hybrid", "cost-parts", "cost-study", "tasks"],
-    "ingest": ["run-times", "tasks", "published", "phases", "cold-and-warm"],
+    "ingest": ["run-times", "tasks", "tasks-cold", "published", "phases", "cold-and-warm"],
     "scaling": ["ingest", "against-arrow"],
     "cost": ["spent"],
     "break-even": ["job-0"],
@@ -54,6 +54,16 @@ def test_every_chart_has_a_finding_and_a_table_that_leads_to_rows_or_a_source(by
             for line in one.table.lines:
                 last = line.cells[-1] if not isinstance(line.cells[0], Refs) else line.cells[0]
                 assert last.refs if isinstance(last, Refs) else "study" in last or "thesis" in last, (one.key, line)
+
+
+def test_calls_of_warm_and_of_cold_runs_are_in_figures_of_their_own_with_lanes_by_number(
+    by_key: dict[str, Page],
+) -> None:
+    for key, condition in (("tasks", "warm"), ("tasks-cold", "cold")):
+        one = next(one for one in by_key["ingest"].figures if one.key == key)
+        assert {record["condition"] for record in _records(one) if "lane" in record} == {condition}
+        assert {line.cells[1] for line in one.table.lines} == {condition}
+        assert one.chart.to_dict()["spec"]["layer"][0]["encoding"]["y"]["sort"]["field"] == "turn"
 
 
 def test_the_questions_come_with_every_page_of_measurements(by_key: dict[str, Page]) -> None:
