@@ -33,14 +33,18 @@ class Unseen:
 
 
 def enabled_regions(session: Session, ask: str) -> list[str]:
-    """Every region that the account may use, asked in region `ask`. Raises what EC2 raises."""
-    return sorted(region["RegionName"] for region in session.client("ec2", ask).describe_regions()["Regions"])
+    """Every region that the account may use, `ask`, which is asked for them, first. Raises what EC2 raises."""
+    names = [region["RegionName"] for region in session.client("ec2", ask).describe_regions()["Regions"]]
+    return sorted(names, key=lambda name: (name != ask, name))
 
 
 def look(
     session: Session, stack: str, regions: Sequence[str], seen: Callable[[str], None] = lambda region: None
 ) -> tuple[list[Found], list[Unseen]]:
-    """Look for every kind in each region, and for what has no region once. `seen` is called after each region."""
+    """Look for every kind in each region, and for what has no region once, by the first. `seen` is called after each.
+
+    The first is to be the stack's own: a deployer may list a bucket nowhere else.
+    """
     making = Lock()  # a boto3 session makes one client at a time; clients themselves are safe between threads
 
     def in_region(region: str) -> tuple[list[Found], list[Unseen]]:

@@ -209,6 +209,7 @@ def test_an_account_that_does_not_answer_is_not_an_empty_one(monkeypatch: pytest
 def test_every_region_that_the_account_may_use_is_asked_for() -> None:
     regions = enabled_regions(boto3.Session(), "us-east-1")
     assert {"us-east-1", "eu-central-1", "ap-southeast-1"} <= set(regions)
+    assert regions[0] == "us-east-1", "what has no region is looked for by the first, and a deployer is held to one"
 
 
 def test_a_stack_without_a_file_is_known_by_its_state(
