@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 
 from infra.aws.cluster_vms import Site
+from infra.aws.functions import call_functions
 from infra.aws.host_identity import HostIdentity, HostIdentityArgs, allow, pull_images
 from infra.aws.single_host import SingleHostArgs, single_host
 from infra.aws.user_data import user_data
@@ -66,7 +67,6 @@ def statements(args: DriverHostArgs) -> list[dict[str, Any]]:
     site = args.site
     ours = {"StringEquals": {"aws:ResourceTag/breakeven:stack": site.stack}}
     groups = f"arn:aws:autoscaling:{site.region}:*:autoScalingGroup:*:autoScalingGroupName/{site.stack}-*"
-    functions = f"arn:aws:lambda:{site.region}:*:function:{site.stack}-lithops-worker-*"
     secrets = [allow(["secretsmanager:GetSecretValue"], args.secret_arns)] if args.secret_arns else []
     return [
         *pull_images([site.repository_arn]),
@@ -75,6 +75,5 @@ def statements(args: DriverHostArgs) -> list[dict[str, Any]]:
         *secrets,
         allow(["ec2:DescribeInstances", "autoscaling:DescribeAutoScalingGroups"], ["*"]),
         allow(["autoscaling:SetDesiredCapacity"], [groups], ours),
-        # Cold: a new configuration of the function means new sandboxes.
-        allow(["lambda:InvokeFunction", "lambda:GetFunction", "lambda:UpdateFunctionConfiguration"], [functions], ours),
+        call_functions(site.region, site.stack),
     ]

@@ -9,7 +9,8 @@ import pulumi_kubernetes as kubernetes
 from infra.aws.buckets import Buckets
 from infra.aws.eks import Eks, EksArgs
 from infra.aws.eks_expiry import EndNodesAtExpiry, EndNodesAtExpiryArgs
-from infra.aws.eks_identity import PodIdentity, PodIdentityArgs, autoscaler_statements, call_functions
+from infra.aws.eks_identity import PodIdentity, PodIdentityArgs, autoscaler_statements
+from infra.aws.functions import call_functions
 from infra.kubernetes.access import DRIVER, WORKERS
 from infra.kubernetes.clusters import PodCluster, PodClusters, PodClustersArgs, engines_of
 from infra.kubernetes.operators import AUTOSCALER_ACCOUNT, NodeScaling, Operators, OperatorsArgs

@@ -66,15 +66,6 @@ def autoscaler_statements(cluster: str) -> list[dict[str, Any]]:
     return [allow(look, ["*"]), allow(move, ["*"], ours)]
 
 
-def call_functions(region: str, stack: str) -> dict[str, Any]:
-    """What a driver's Job may do with the stack's functions, of which it makes new ones for a cold sample: as a driver
-    host may (infra.aws.driver_host)."""
-    functions = f"arn:aws:lambda:{region}:*:function:{stack}-lithops-worker-*"
-    ours = {"StringEquals": {"aws:ResourceTag/breakeven:stack": stack}}
-    actions = ["lambda:InvokeFunction", "lambda:GetFunction", "lambda:UpdateFunctionConfiguration"]
-    return allow(actions, [functions], ours)
-
-
 def _assumed_by_pods() -> str:
     who = {"Service": "pods.eks.amazonaws.com"}
     statement = {"Effect": "Allow", "Principal": who, "Action": ["sts:AssumeRole", "sts:TagSession"]}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -13,6 +14,7 @@ from infra.aws.buckets import Buckets
 from infra.aws.host_identity import allow, assumed_by, policy
 from infra.aws.role import bounded_role
 from infra.aws.user_data import RUNTIMES
+from plan.rules.tags import STACK
 
 LOG_DAYS = 14
 LEAST_EVENT_AGE_S = 60
@@ -44,6 +46,16 @@ def runtime_metadata(lithops_version: str, timeout_s: int) -> str:
     """The metadata object as JSON: what Lithops would get by calling the function once."""
     known = json.loads((RUNTIMES / "functions/metadata.json").read_text())
     return json.dumps({**known, "lithops_version": lithops_version, "runtime_timeout": timeout_s}, sort_keys=True)
+
+
+def call_functions(region: str, stack: str) -> dict[str, Any]:
+    """What a driver may do with the stack's functions: call them, and change their configuration, since a cold sample
+    needs new sandboxes."""
+    functions = f"arn:aws:lambda:{region}:*:function:{stack}-lithops-worker-*"
+    ours = {"StringEquals": {f"aws:ResourceTag/{STACK}": stack}}
+    return allow(
+        ["lambda:InvokeFunction", "lambda:GetFunction", "lambda:UpdateFunctionConfiguration"], [functions], ours
+    )
 
 
 @dataclass(frozen=True)
