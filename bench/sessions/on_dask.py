@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -68,7 +69,17 @@ class DaskSession:
         self.client.run_on_scheduler(exec, forget)
         archive = shutil.make_archive(str(code.parent / f"breakeven-tasks-{code_hash}"), "zip", code)
         self.client.upload_file(archive)
+        self._restart()
+
+    def _restart(self) -> None:
+        """New worker processes. The signal that cancels this client's futures comes by another connection than the
+        answer to the request: work submitted before it is here would be cancelled."""
+        before, until = self.client.generation, time.monotonic() + _TIMEOUT_S
         self.client.restart(timeout=_TIMEOUT_S)
+        while self.client.generation == before:
+            if time.monotonic() > until:
+                raise SessionError(f"dask at {self._address} restarted its workers and did not tell this client")
+            time.sleep(0.005)
 
     def fleet(self) -> Fleet:
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
@@ -128,7 +139,7 @@ class DaskSession:
             raise
 
     def recycle(self) -> None:
-        self.client.restart(timeout=_TIMEOUT_S)
+        self._restart()
 
     def scale(self, nodes: int, slots: int | None = None, cancelled: Cancelled = never) -> None:
         if self._scaler is None:
@@ -136,7 +147,7 @@ class DaskSession:
         self._scaler(nodes, slots, cancelled)
 
     def cancel(self) -> None:
-        self.client.restart(timeout=_TIMEOUT_S)
+        self._restart()
 
     def close(self) -> None:
         self.client.close(timeout=5)

@@ -236,8 +236,8 @@ def test_an_endpoint_that_keeps_failing_is_tried_a_bounded_number_of_times(
     assert row.failure
     assert row.failure.kind == "endpoint"
     assert "failed 5 times, last with 503" in row.failure.message
-    # Of each of at most three reads, as often as Dask tried the task; the first of five may be the one that broke off.
-    assert 4 <= way.refused <= 40
+    # Each of at most three reads has five attempts each time Dask tries its task; some break off instead.
+    assert 1 <= way.refused <= 40
 
 
 @pytest.mark.parametrize("kind", ["object-gone", "object-changed"])
