@@ -7,6 +7,7 @@ import pytest
 
 from plan.outputs import ClusterOutputs, Outputs
 from tasks.objects import s3_client
+from tasks.upload import s3_writer
 from tests.permissions.asked import Asked
 from tests.permissions.declared import BUCKETS
 from tests.permissions.facts import REGION
@@ -36,6 +37,7 @@ class Cloud:
             self._environment.setenv(name, value)
         self._environment.setattr(boto3, "DEFAULT_SESSION", None)
         s3_client.cache_clear()
+        s3_writer.cache_clear()
 
     def asked_by(self, who: str) -> list[Asked]:
         """What IAM was asked because of a caller, at least one question."""

@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
@@ -28,9 +30,12 @@ from ops.status import hosts
 from plan.outputs import Outputs
 from tasks import manifest
 from tasks.answer import Query
+from tasks.exchange import Exchange, fetch, hand_over
+from tasks.kept import Kept, written
 from tasks.listing import list_objects
 from tasks.objects import Access
 from tasks.store_sales import plan_files
+from tasks.upload import remove_below
 from tests.permissions import declared
 from tests.permissions.asked import Asked
 from tests.permissions.calls import Call
@@ -86,6 +91,21 @@ def test_generated_data_is_written_by_whatever_works(cloud: Cloud, stack: str, r
     base = manifest.base_of(f"s3://{BUCKETS['data']}", 0.0001, 1, 0)
     manifest.write_file(access, base, plan_files(0.0001, 1, 0)[0], query)
     assert _refused(cloud.asked_by("worker"), stack, role) == []
+
+
+def test_what_functions_hand_over_a_cluster_fetches_and_a_driver_removes(cloud: Cloud) -> None:
+    access, working = Access(cloud.recorder.endpoint, REGION), f"s3://{BUCKETS['working']}"
+    cloud.be("function")
+    exchange = Exchange("s3", astuple(access), f"{working}/stage/0")
+    payload = hand_over([1, 2], exchange)
+    written(access, f"{working}/hybrid/0", Kept(1, 1, np.ones(1, np.int64)))
+    cloud.be("worker")
+    assert fetch(payload, exchange) == [1, 2]
+    cloud.be("driver")
+    for left in ("stage/0", "hybrid/0"):
+        remove_below(access, f"{working}/{left}")
+    who = {"function": f"{STACK}-functions", "worker": f"{STACK}-ray-workers", "driver": f"{STACK}-driver"}
+    assert [_refused(cloud.asked_by(name), STACK, role) for name, role in who.items()] == [[], [], []]
 
 
 def test_the_janitor_ends_what_has_expired(cloud: Cloud) -> None:
