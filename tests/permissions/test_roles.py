@@ -18,24 +18,12 @@ from tests.permissions.asked import Asked, ec2
 from tests.permissions.documents import boundary, deployer, shipped
 from tests.permissions.evaluator import Request, Values, verdict
 from tests.permissions.facts import ACCOUNT
-from tests.permissions.recorder import FOLDER
 from tests.stacks.conftest import Ran
-
-RECORDED = {path.stem for path in FOLDER.glob("*.jsonl")}
 
 
 @pytest.fixture(params=declared.stacks())
 def ran(request: pytest.FixtureRequest) -> Ran:
     return declared.ran(request.param)
-
-
-def test_every_kind_that_a_stack_declares_was_recorded() -> None:
-    """A new kind of resource wants a recording, and its permissions."""
-    kinds = {stack: {kind for kind, _ in declared.ran(stack).resources} for stack in declared.stacks()}
-    recorded = set().union(*(kinds[stack] for stack in RECORDED))
-    assert {
-        stack: found for stack, of in kinds.items() if (found := {k for k in of - recorded if k[:4] == "aws:"})
-    } == {}
 
 
 def test_a_stack_on_eks_is_named_as_the_policies_name_it() -> None:
