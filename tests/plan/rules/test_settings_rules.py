@@ -60,7 +60,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "cache-reachable",
         "k8s-32",
         {"cache": {"platform": "ec2", "instanceType": "m6i.large"}, "budgetUsd": 1000},
-        "cache: found a cache beside pods (ray, dask), which are not let to it",
+        "cache: found a cache beside pods (",
     ),
     ("slots-have-cpu", "bench-32", {"worker": {"vcpu": 3, "reason": "x"}}, "wanted a type of at least 3 vCPU"),
     ("slots-have-cpu", "bench-32", {"clusters.ray.slotsPerNode": 3}, "at most 2 slots"),
