@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -433,3 +434,15 @@ def test_each_ranged_read_is_a_request(tmp_path: Path) -> None:
     found = list_objects(Access(), str(path))
     (piece,) = plan(found, 4096)
     assert read(Access(), piece, Query(above=None), block_bytes=256).requests == 4
+
+
+def test_the_example_in_the_readme_runs(tmp_path: Path) -> None:
+    """It named arguments that `Access` no longer takes, and a default that left rows out without a word."""
+    (tmp_path / "a.csv").write_text("id,amount\n1,2.50\n2,-7.25\n")
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    code = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "tasks.ranges" in block)
+    client = SimpleNamespace(map=map, gather=list)
+    found: dict[str, Any] = {"client": client}
+    exec(code.replace("s3://bucket/sales", str(tmp_path)), found)  # noqa: S102
+    assert found["result"].answer == Answer(2, 2, -475, (250, -725))
+    Access("http://127.0.0.1:9", "us-east-1", keys_at="keys.json")
