@@ -24,14 +24,14 @@ def size_of(row: Row) -> float:
 
 
 def at_size(rows: Iterable[Row], wanted: float) -> list[Row]:
-    """Timed runs as they would have been of the size `wanted`; other rows as they are.
+    """Timed runs that count, as they would have been of the size `wanted`; other rows as they are.
 
     Of each engine, platform and condition those of the nearest size stay, lengthened to the time that the sizes say.
     """
     groups: dict[tuple[str, str, str], dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
     found = []
     for row in rows:
-        if row.metric == "run_s" and size_of(row) and row.value:
+        if row.metric == "run_s" and row.status == "ok" and size_of(row) and row.value:
             groups[row.label, row.platform, row.condition][size_of(row)].append(row)
         else:
             found.append(row)

@@ -16,7 +16,7 @@ import click
 from bench import stats
 from bench.at_size import at_size, size_of
 from bench.costs import DOWN
-from bench.rows import Row, append
+from bench.rows import READERS, Row, append
 from bench.stored import load as load_rows
 from bench.stored import told
 from plan.estimate import Estimate, estimate
@@ -154,10 +154,11 @@ def _parameter(name: str, engine: str, platform: str, values: Sequence[float], r
 @click.command(context_settings={"show_default": True})
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), required=True, help="A file of rows.")
 @click.option("--gb", type=GIGABYTES, help="Size of data to calibrate for; default: the largest in the rows.")
+@click.option("--reader", type=click.Choice(READERS), help="Only runs of this reader.")
 @click.option("--stack", type=StackName(), default="dev", help="The stack that the rows are of.")
 @click.option("--out", type=OutputFile(), help="Write the overlay, for plan.estimate --parameters.")
 @click.option("--keep", is_flag=True, help="Append the estimates as rows beside the measured ones.")
-def main(rows: Path, gb: float | None, stack: str, out: Path | None, keep: bool) -> None:
+def main(rows: Path, gb: float | None, reader: str | None, stack: str, out: Path | None, keep: bool) -> None:
     """Say how far the estimate was from these rows, before and after calibration with them."""
     if keep and rows.is_dir():
         raise click.UsageError(f"found the folder {rows} with --keep, wanted one file to which estimates are appended")
@@ -168,7 +169,11 @@ def main(rows: Path, gb: float | None, stack: str, out: Path | None, keep: bool)
     found = [sourced.row for sourced in loaded.rows if sourced.row.workload in ("ingest", DOWN)]
     for line in told(loaded.unreadable):
         click.echo(line, err=True)
-    sizes = sorted({size_of(row) for row in found if row.metric == "run_s" and size_of(row)})
+    runs = [row for row in found if row.metric == "run_s" and row.status == "ok"]
+    if len(readers := sorted({str(row.reader) for row in runs if row.engine in TARGETS})) > 1 and reader is None:
+        raise click.UsageError(f"found rows of the readers {', '.join(readers)}, whose rates differ: pass --reader")
+    found = [row for row in found if row.metric != "run_s" or reader in (None, row.reader)]
+    sizes = sorted({size_of(row) for row in runs if reader in (None, row.reader) and size_of(row)})
     if not sizes:
         raise click.ClickException(f"{rows}: found no run of ingest, wanted rows that workloads/ingest.py has left")
     wanted = gb * GB if gb else sizes[-1]

@@ -8,13 +8,13 @@ import click
 
 from bench import command as around
 from bench.dataset import GENERATED_ABOVE, DataError
+from bench.rows import READERS
 from plan.quantity_option import GIGABYTES
 from tasks.address import BadAddress, normalised
 from tasks.dialect import Dialect
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-READERS = ("native", "ranges")
 _SPELT = {"\\t": "\t", "tab": "\t", "TAB": "\t"}
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from plan.redaction import redacted
 
 SCHEMA_VERSION = 1
+READERS = ("native", "ranges")
+"""How engines read CSV: each by its own documented way, or all by ranges."""
 NUMBERS = frozenset(
     {
         *("images", "workers", "nodes", "slots_per_node", "bad_rows", "driver_peak_mib", "worker_peak_mib"),

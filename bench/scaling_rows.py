@@ -30,11 +30,6 @@ class Log:
     def path(self) -> Path:
         return self.results / self.sessions.outputs.stack / f"{self.run_id}.jsonl"
 
-    @property
-    def failed(self) -> bool:
-        """Whether a row says so."""
-        return any(row.status == "failed" for row in self.rows)
-
     def add(self, engine: str, label: str, metric: str, value: float | None, **fields: Any) -> Row:
         """Append a row; a `failure` makes it a failed one."""
         failure: Failure | None = fields.get("failure")

@@ -60,6 +60,25 @@ def test_calibrating_with_a_file_of_several_sizes_says_for_which(
     assert (kept.exit_code, "wanted one file" in kept.output) == (2, True)
 
 
+def test_calibrating_with_a_file_of_two_readers_asks_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    file = tmp_path / "rows.jsonl"
+    for repeat in range(3):
+        append(file, run("ray", 2**30, 8.0, repeat, "ingest"))
+        native = run("ray", 2**30, 80.0, repeat, "ingest").model_copy(update={"reader": "native", "run_id": "n"})
+        append(file, native)
+    done = CliRunner().invoke(calibrate.main, ["--rows", str(file)])
+    assert (done.exit_code, "native, ranges, whose rates differ: pass --reader" in done.output) == (2, True)
+    done = CliRunner().invoke(calibrate.main, ["--rows", str(file), "--reader", "ranges"])
+    assert "measured     8.00 s, +0%" in done.output, done.output
+
+
+def test_runs_that_do_not_count_say_nothing_of_a_size() -> None:
+    wrong = run("ray", 1000, 500.0, 0).model_copy(update={"status": "failed"})
+    found = at_size([run("ray", 100, 5.0, 0), wrong], 1000)
+    assert sorted((row.status, row.value) for row in found) == [("failed", 500.0), ("ok", 50.0)]
+
+
 @given(fixed_s=st.floats(0, 100), each_s=st.floats(0.001, 10), wanted=st.integers(1, 10_000))
 def test_a_line_is_read_off_exactly(fixed_s: float, each_s: float, wanted: int) -> None:
     measured = [(size, fixed_s + each_s * size) for size in (10.0, 100.0, 1000.0)]
