@@ -10,6 +10,7 @@ from typing import Any
 from bench import machine, rows
 from bench.engines import Sessions
 from bench.rows import Failure, Row
+from bench.samples import Seen
 from bench.scaling import Step, changes
 
 SERIES = "workers_at"
@@ -25,6 +26,8 @@ class Log:
     workload: str
     run_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}")
     rows: list[Row] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
+    """Workers that the command's smoke tests and samples have met."""
 
     @property
     def path(self) -> Path:

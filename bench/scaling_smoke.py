@@ -23,7 +23,9 @@ def smoke(log: Log, engine: str, label: str, *, guard: Guard, timeout_s: float) 
         calls = max(1, session.fleet().workers)
         began = time.perf_counter()
         done = list(session.stream(time.sleep, [(SLEEP_S,)] * calls))
-        return calls, time.perf_counter() - began, sum(one.trace.busy_s for one in done)
+        seconds = time.perf_counter() - began
+        log.seen.workers |= {one.trace.worker for one in done}
+        return calls, seconds, sum(one.trace.busy_s for one in done)
 
     found = attempt(log.sessions, guard, engine, timeout_s, work)
     if isinstance(found, Failure):

@@ -215,11 +215,11 @@ def _rows(
     if answer != job.answer:
         failure = Failure(kind="wrong-answer", message=f"found {answer}, wanted {job.answer}")
     else:
-        failure = _seen(log, job, engine, ran, fields)
+        failure = _seen(log, job, engine, ran, fields) or _not_cold(log, sample, session, ran)
     billed = _billed(session.engine, ran, log)
     job.guard.used(billed)
     began = {"at": at.isoformat(), "answer": answer, "billed": billed}
-    status = "dropped" if failure and failure.kind == "unequal" else "failed" if failure else "ok"
+    status = "failed" if failure and failure.kind == "wrong-answer" else "dropped" if failure else "ok"
     log.add(engine, label, "run_s", ran.run_s, failure=failure, status=status, **began, **fields)
     for uri, times in Counter(one.uri for one in ran.results if one.failed).items():
         why = next(one.failed for one in ran.results if one.uri == uri and one.failed)
@@ -267,6 +267,12 @@ def _seen(log: Log, job: Job, engine: str, ran: Ran, fields: dict[str, Any]) -> 
         fields["unequal"] = True
         return None if job.allow_unequal else Failure(kind="unequal", message=str(error))
     return None
+
+
+def _not_cold(log: Log, sample: samples.Sample, session: Session, ran: Ran) -> Failure | None:
+    """Why a cold sample was none. A warm one may well meet new workers, where an autoscaler brings them."""
+    dropped = log.seen.judge(sample, {one.trace.worker for one in ran.done})
+    return dropped if sample.condition == "cold" and session.keeps_workers else None
 
 
 def _truth(sessions: Sessions, uris: Sequence[str], guard: Guard, timeout_s: float) -> list[Palette]:

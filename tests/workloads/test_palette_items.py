@@ -1,11 +1,15 @@
 """Palettes of many images, one of which cannot be read."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from PIL import Image
 
 from bench import autoscale, images, stack
 from bench.engines import Sessions
+from bench.samples import Sample, Seen
 from plan.outputs import Outputs
 from tasks.palette import extract, extract_all
 
@@ -39,3 +43,20 @@ def test_a_line_without_a_valid_sample_is_not_equal() -> None:
     assert set(command._table(rows).columns[-1].cells) == {"equal"}
     assert set(command._table(failed).columns[-1].cells) == {"no valid sample"}
     assert set(command._table(failed).columns[2].cells) == {""}
+
+
+@pytest.mark.parametrize(
+    ("condition", "keeps_workers", "kind"),
+    [("cold", True, "not-cold"), ("cold", False, None), ("warm", True, None), ("none", True, None)],
+)
+def test_a_cold_sample_in_workers_that_ran_before_is_dropped(
+    condition: Any, keeps_workers: bool, kind: str | None
+) -> None:
+    from workloads import palette as command
+
+    log, session = SimpleNamespace(seen=Seen({"of the smoke test"})), SimpleNamespace(keeps_workers=keeps_workers)
+    ran = SimpleNamespace(done=[SimpleNamespace(trace=SimpleNamespace(worker="of the smoke test"))])
+    found = command._not_cold(log, Sample("ray", "ray", condition, 0), session, ran)  # type: ignore[arg-type]
+    assert (found.kind if found else None) == kind
+    new = SimpleNamespace(done=[SimpleNamespace(trace=SimpleNamespace(worker="new"))])
+    assert command._not_cold(log, Sample("ray", "ray", condition, 1), session, new) is None  # type: ignore[arg-type]
