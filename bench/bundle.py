@@ -20,6 +20,7 @@ PACKAGES = (
     *("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
     *("markdown-it-py", "mdurl", "pygments", "rich"),
     *("scipy", "simpy"),
+    "scikit-image",  # not imported: its wheel carries the photographs of the palettes (bench.images)
 )
 # kr8s with what it needs, for a driver that moves pods.
 PODS = (

@@ -134,9 +134,9 @@ def _refuse_paths(options: dict[str, Any]) -> None:
     """A folder of this machine is not there where the program runs."""
     for name, option in (("uri", "--data"), ("to", "--to"), ("folder", "--images")):
         if (place := options.get(name)) and not str(place).startswith("s3://"):
+            fix = "say --driver local" if option == "--images" else "copy the data to S3, or say --driver local"
             raise DataError(
-                f"found {option} {place}, a path of this machine, but the program runs beside the stack's workers: "
-                "copy the data to S3, or say --driver local"
+                f"found {option} {place}, a path of this machine, but the program runs beside the workers: {fix}"
             )
 
 

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 
+from bench import images
 from bench.bundle import CODE, PACKAGES, PODS, bundle, install, packages, pins
 from plan.outputs import KubernetesOutputs, Outputs
 
@@ -91,6 +93,11 @@ def test_image_and_bundle_together_hold_what_the_workloads_import() -> None:
     image = re.findall(r"^([\w.-]+)==", (ROOT / "runtimes/cluster/requirements.txt").read_text(), flags=re.MULTILINE)
     missing = set(done.stdout.split()) - set(image) - set(PACKAGES + PODS) - {"breakeven", "pip", "setuptools"}
     assert missing <= {"regex"}  # jsonpath takes it where it is there, and `re` elsewhere
+
+
+def test_a_driver_has_the_photographs_that_palettes_are_of() -> None:
+    """They are found by a package's place and not by an import, which the test above would see."""
+    assert set(packages_distributions()[images.PACKAGE]) <= set(PACKAGES)
 
 
 def test_only_a_driver_of_pods_brings_their_client() -> None:
