@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.engines import Sessions
 from bench.readers.ingest import Ingest, Outcome, Read
-from bench.readers.native import dask_rows, parted, ray_rows
+from bench.readers.native import dask_rows, parted, parted_for_ray, ray_rows
 from bench.rows import Billed, Row
 from bench.runner import Run, replace_row
 from bench.samples import Sample
@@ -90,16 +90,14 @@ def ray_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
     from ray import data
 
     with spans.span("plan"):
-        own, apart = parted(job)
+        own, apart = parted_for_ray(job)
         query = {"query": job.data.query}
-        rows = ray_rows(job, own, job.data.columns)
+        rows = ray_rows(job, own, job.data.columns) if own else None
         if rows is not None:
             rows = rows.map_batches(sorting.kept, batch_format="pyarrow", batch_size=None, fn_kwargs=query)
         if apart:
             read = data.from_arrow_refs(_read_by_ray(job, ranges.plan(apart, 1, job.data.dialect)))
             rows = read if rows is None else rows.union(read)
-        if rows is None:
-            rows = data.from_arrow(_no_rows(job))
     return _sorted_by_ray(rows, job, spans)
 
 
@@ -125,8 +123,6 @@ def dask_native(opened: Sequence[Any], job: Ingest, spans: Spans) -> Outcome:
         if apart:
             work = [_work(job, piece) for piece in ranges.plan(apart, 1, job.data.dialect)]
             parts.append(_frame(opened[0].client.map(sorting.read_kept_frame, work, pure=False), job))
-        if not parts:
-            parts.append(dd.from_pandas(_no_rows(job).to_pandas(), npartitions=1))
     # Else its sort reads everything twice, the first time for the quantiles.
     with spans.span("read"):
         kept = opened[0].persisted(parts[0] if len(parts) == 1 else dd.concat(parts))

@@ -34,7 +34,8 @@ def parted(job: Ingest) -> tuple[list[DataObject], list[DataObject]]:
     """The objects that an engine's own reader reads, and those to be read whole apart from it, one task each.
 
     Apart is what must be decompressed or turned into UTF-8 first, which the engines do for different suffixes and some
-    for none, and names that they would expand. Objects without a byte hold no record and are in neither.
+    for none, and names that they would expand. Objects without a byte hold no record and are in neither,
+    unless there is nothing else: some worker must have looked.
     """
     own, apart = [], []
     for item in job.data.objects:
@@ -43,7 +44,23 @@ def parted(job: Ingest) -> tuple[list[DataObject], list[DataObject]]:
             apart.append(item)
         elif item.size_bytes:
             own.append(item)
-    return own, apart
+    return own, apart if own or apart else list(job.data.objects)
+
+
+def parted_for_ray(job: Ingest) -> tuple[list[DataObject], list[DataObject]]:
+    """As `parted`. Apart is also a header alone: Ray's reader refuses one without a line end. Only objects that are no
+    longer than the header of the set are looked into."""
+    own, apart = parted(job)
+    dialect, names = job.data.dialect, job.data.columns
+    header = dialect.delimiter.join(f'"{name}"' for name in names).encode(dialect.text_encoding, "surrogateescape")
+    most_bytes = len(codecs.BOM_UTF8) + len(header)
+    alone = [item for item in own if item.size_bytes <= most_bytes and not _holds_record(job.access, item)]
+    return [item for item in own if item not in alone], [*apart, *alone]
+
+
+def _holds_record(access: Access, item: DataObject) -> bool:
+    text = read_range(access, Request(item, 0, item.size_bytes))
+    return sum(bool(line) for line in LINE_END.split(text)) > 1
 
 
 def _merged(job: Ingest, session: Session, own: list[tuple[Answer, Trace]], apart: list[DataObject]) -> Outcome:
@@ -59,8 +76,8 @@ def ray(sessions: Sequence[RaySession], job: Ingest, spans: Spans) -> Outcome:
     """Ray Data's read_csv, one read task per file, then map_batches on each block."""
     query = job.data.query
     with spans.span("plan"):
-        own, apart = parted(job)
-        rows = ray_rows(job, own, [query.column])
+        own, apart = parted_for_ray(job)
+        rows = ray_rows(job, own, [query.column]) if own else None
         if rows is not None:
             rows = rows.map_batches(
                 native.traced_table_answer, batch_format="pyarrow", batch_size=None, fn_kwargs={"query": query}
@@ -70,25 +87,8 @@ def ray(sessions: Sequence[RaySession], job: Ingest, spans: Spans) -> Outcome:
         return _merged(job, sessions[0], parts, apart)
 
 
-def with_records(job: Ingest, own: Sequence[DataObject]) -> list[DataObject]:
-    """Those that hold more than a header: Ray's reader refuses a header without a line end. Only objects that are no
-    longer than the header of the set are looked into."""
-    dialect, names = job.data.dialect, job.data.columns
-    header = dialect.delimiter.join(f'"{name}"' for name in names).encode(dialect.text_encoding, "surrogateescape")
-    most_bytes = len(codecs.BOM_UTF8) + len(header)
-    return [item for item in own if item.size_bytes > most_bytes or _holds_record(job.access, item)]
-
-
-def _holds_record(access: Access, item: DataObject) -> bool:
-    text = read_range(access, Request(item, 0, item.size_bytes))
-    return sum(bool(line) for line in LINE_END.split(text)) > 1
-
-
 def ray_rows(job: Ingest, own: list[DataObject], columns: Sequence[str]) -> Any:
-    """Ray's data set of these columns, by its own reader; None where no object holds a record."""
-    own = with_records(job, own)
-    if not own:
-        return None
+    """Ray's data set of these columns, by its own reader."""
     from ray import data
 
     filesystem, paths = arrow_filesystem(job.access, own)

@@ -6,7 +6,7 @@ import pytest
 
 from bench.dataset import find
 from bench.readers.ingest import Ingest
-from bench.readers.native import parted, with_records
+from bench.readers.native import parted, parted_for_ray
 from plan.outputs import Outputs
 from tasks.answer import Answer, Query
 from tasks.dialect import Dialect
@@ -31,8 +31,18 @@ def test_ray_is_given_no_file_that_is_a_header_alone(text: str, given: bool, tmp
     (tmp_path / "b.csv").write_text(text, newline="")
     data = find(Access(), OUTPUTS, str(tmp_path), Query("amount", None))
     job = Ingest(Access(), data, None, 4096)
-    own, _ = parted(job)
-    assert [Path(item.uri).name for item in with_records(job, own)] == ["a.csv", *["b.csv"] * given]
+    own, apart = parted_for_ray(job)
+    assert [Path(item.uri).name for item in own] == ["a.csv", *["b.csv"] * given]
+    assert [Path(item.uri).name for item in apart] == ["b.csv"] * (not given)
+
+
+def test_of_files_without_a_byte_all_are_looked_at_where_there_are_no_others(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"")
+    job = Ingest(Access(), find(Access(), OUTPUTS, str(tmp_path), Query("amount", None)), None, 4096)
+    assert [[Path(item.uri).name for item in part] for part in parted(job)] == [[], ["a.csv"]]
+    (tmp_path / "b.csv").write_text("id,amount\n1,2.50\n")
+    job = Ingest(Access(), find(Access(), OUTPUTS, str(tmp_path), Query("amount", None)), None, 4096)
+    assert [[Path(item.uri).name for item in part] for part in parted(job)] == [["b.csv"], []]
 
 
 def test_polars_reads_nothing_from_an_empty_file(tmp_path: Path) -> None:
