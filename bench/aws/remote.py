@@ -112,19 +112,8 @@ def script(
 ) -> str:
     """What the host runs as root: a container of the workers' image that fetches the code and drives the workload."""
     bucket, region = str(outputs.working_bucket), outputs.region
-    driven: list[object] = [
-        "-m",
-        "bench.aws.driven",
-        "--bucket",
-        bucket,
-        "--prefix",
-        prefix,
-        "--region",
-        region,
-        "--every",
-        every_s,
-    ]
-    driven += ["--", *arguments]
+    driven: list[object] = ["-m", "bench.aws.driven", "--bucket", bucket, "--prefix", prefix, "--region", region]
+    driven += ["--every", every_s, "--", *arguments]
     inside = "\n".join(
         [
             "set -eu",
