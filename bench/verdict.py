@@ -13,7 +13,7 @@ LEFT_RUNNING = 3
 """The exit code of a command that could not bring to zero what costs money; the others are in `plan.faults`."""
 EXIT_CODES = """\b
 Exit codes:
-  0    every sample that was wanted is valid, and all answers are equal
+  0    no sample failed, each engine has a valid one of each condition, and all answers are equal
   1    a sample failed, an answer is wrong, none is valid, or the command was refused
   2    an option is wrong
   3    something that costs money could not be brought to zero; the message names it

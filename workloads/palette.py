@@ -123,16 +123,7 @@ def palette(
         machine.check_memory(count * ITEM_BYTES, f"--count {count}", f"{ITEM_BYTES} bytes of each image")
         labels = command.asked(sessions, engines, ENGINES)
         guard = budget.begin(sessions, labels, asked)
-        bucket = sessions.outputs.data_bucket
-        if bucket is None:
-            raise DataError(f"stack {stack!r} has no data bucket for the images: give a stack that has one")
-        if folder and folder.startswith("s3://"):
-            raise DataError(
-                f"found --images {folder}, wanted a folder: its photographs are put into the stack's bucket"
-            )
-        sources = images.sources(Path(folder) if folder else None)
-        click.echo(sources.told(), err=True)
-        found = images.upload(sessions.access, bucket, sources.files, Path(folder).name if folder else "shipped")
+        found = _uploaded(sessions, folder)
         truth = {one.uri: one for one in _truth(sessions, list(found.sizes), guard, timeout_s)}
         sizes = {"lithops": function_chunk}
         job = Job(
@@ -159,6 +150,20 @@ def palette(
             click.echo(answer_lines(list(truth.values())))
             click.echo(f"rows: {log.path}", err=True)
         conclude(log.rows, plan)
+
+
+def _uploaded(sessions: Sessions, folder: str | None) -> images.Images:
+    """The photographs, in the stack's bucket. Raises DataError."""
+    bucket = sessions.outputs.data_bucket
+    if bucket is None:
+        raise DataError(
+            f"stack {sessions.outputs.stack!r} has no data bucket for the images: take a stack that has one"
+        )
+    if folder and folder.startswith("s3://"):
+        raise DataError(f"found --images {folder}, wanted a folder: its photographs are put into the stack's bucket")
+    sources = images.sources(Path(folder) if folder else None)
+    click.echo(sources.told(), err=True)
+    return images.upload(sessions.access, bucket, sources.files, Path(folder).name if folder else "shipped")
 
 
 def take(log: Log, job: Job, sample: samples.Sample) -> str:

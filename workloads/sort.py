@@ -3,6 +3,7 @@
 The rows whose column is above a bound end sorted in the cluster's memory, in one total order on every engine.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,7 @@ def sort(
     with command.told(), command.open_stack(stack, ray_address, dask_address) as sessions:
         readers = sorting.READERS[reader]
         labels = command.asked(sessions, engines, readers)
-        if exchange != "auto" and not any("+" in engine for _, engine in labels):
-            raise EngineError(
-                f"found --exchange {exchange}, which no cluster alone uses: add ray+lithops or dask+lithops"
-            )
-        if bad_rows == "skip" and reader == "native":
-            raise EngineError("found --bad-rows skip with --reader native, wanted --reader ranges: it alone skips rows")
+        _refuse_without_effect(labels, exchange, bad_rows, reader)
         data = dataset.find(sessions.access, sessions.outputs, uri, query, dialect)
         click.echo(data.told, err=True)
         guard = budget.begin(sessions, labels, replace(asked, gb=data.size_bytes / GB))
@@ -100,6 +96,14 @@ def sort(
                 click.echo(f"{bad_count} rows of the data skipped: {'; '.join(map(str, examples[:3]))}")
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         conclude([*log.rows, *run.rows], plan)
+
+
+def _refuse_without_effect(labels: Sequence[tuple[str, str]], exchange: str, bad_rows: BadRows, reader: str) -> None:
+    """Raises EngineError for an option that none of the engines would heed."""
+    if exchange != "auto" and not any("+" in engine for _, engine in labels):
+        raise EngineError(f"found --exchange {exchange}, which no cluster alone uses: add ray+lithops or dask+lithops")
+    if bad_rows == "skip" and reader == "native":
+        raise EngineError("found --bad-rows skip with --reader native, wanted --reader ranges: it alone skips rows")
 
 
 if __name__ == "__main__":
