@@ -80,8 +80,8 @@ def told(skipped: Sequence[Unreadable]) -> Iterator[str]:
     """What a command says of skipped lines: the first of them, and how many more there are."""
     for one in skipped[:SHOWN]:
         yield f"skipped: {one}"
-    if len(skipped) > SHOWN:
-        yield f"skipped: {len(skipped) - SHOWN} more lines, all of them listed in the report under Evidence"
+    if more := len(skipped[SHOWN:]):
+        yield f"skipped: {more} more line{'s' * (more != 1)}; the report lists all under Evidence"
 
 
 def data_words(row: Row) -> str:

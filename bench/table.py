@@ -126,7 +126,12 @@ def answers(group: Sequence[Row], given: Collection[str | None]) -> str:
 def skipped(rows: Sequence[Row]) -> list[str]:
     """A line for rows of the data that `--bad-rows skip` left out, with the first of them; none where none were."""
     found = {(int(row.parameters.get("bad_rows") or 0), row.parameters.get("bad_examples")) for row in rows}
-    return [f"{count} rows of the data skipped: {examples}" for count, examples in sorted(found, key=str) if count]
+    return [skipped_line(count, str(examples)) for count, examples in sorted(found, key=str) if count]
+
+
+def skipped_line(count: int, examples: str) -> str:
+    """How many rows of the data were skipped, with the first of them."""
+    return f"{count:,} row{'s' * (count != 1)} of the data skipped: {examples}"
 
 
 def against_itself(rows: Sequence[Row]) -> list[str]:

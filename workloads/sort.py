@@ -19,7 +19,7 @@ from bench.options import run_options
 from bench.progress import progress
 from bench.scaling_rows import Log
 from bench.scaling_smoke import smoke
-from bench.table import modelled, printed, table
+from bench.table import modelled, printed, skipped_line, table
 from bench.verdict import conclude, epilog
 from tasks.answer import Query
 from tasks.dialect import Dialect
@@ -93,7 +93,7 @@ def sort(
             printed().print(table(run.rows, modelled(sessions.outputs)))
             click.echo(dataset.answer_line(data.query, true))
             if bad_count:
-                click.echo(f"{bad_count} rows of the data skipped: {'; '.join(map(str, examples[:3]))}")
+                click.echo(skipped_line(bad_count, "; ".join(map(str, examples[:3]))))
             Console(stderr=True).print(f"rows: {run.path}", highlight=False, soft_wrap=True)
         conclude([*log.rows, *run.rows], plan)
 

@@ -26,9 +26,10 @@ def main(results: Path, out: Path, stack: str | None) -> None:
     out.write_text(render(found), encoding="utf-8")
     for line in told(found.unreadable):
         click.echo(line, err=True)
-    counted = sum(m.estimate.n for m in found.measured)
+    counted, lines = sum(m.estimate.n for m in found.measured), len(found.unreadable)
     click.echo(
-        f"{out}: {counted} samples count, {len(found.uncounted)} do not, {len(found.unreadable)} lines were skipped"
+        f"{out}: {counted} samples count, {len(found.uncounted)} do not, "
+        f"{lines} line{'s were' if lines != 1 else ' was'} skipped"
     )
 
 

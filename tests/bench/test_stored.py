@@ -119,7 +119,7 @@ def test_many_skipped_lines_are_counted(tmp_path: Path) -> None:
     lines(tmp_path / "rows.jsonl", *["{}"] * 12)
     said = list(told(load([tmp_path]).unreadable))
     assert said[0].startswith("skipped: rows.jsonl:1: ")
-    assert said[-1] == "skipped: 2 more lines, all of them listed in the report under Evidence"
+    assert said[-1] == "skipped: 2 more lines; the report lists all under Evidence"
 
 
 def test_earlier_rows_that_are_skipped_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,7 @@ def test_a_bad_row_of_own_files_is_told_with_its_place_or_skipped_by_every_reade
     engines = ["ray", "dask", "lithops", "ray+lithops", "dask+lithops"]
     done = run("ingest.py", *options, "--bad-rows", "skip", "--engines", ",".join(engines), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 rows of the data skipped" in done.stdout
+    assert "1 row of the data skipped" in done.stdout
     found = [row for row in read(tmp_path) if row.condition == "warm"]
     assert [(row.label, row.status, row.parameters["bad_rows"]) for row in found] == [
         (name, "ok", 1) for name in engines

@@ -70,7 +70,7 @@ def test_command_writes_the_file_and_reports(results: Path, tmp_path: Path) -> N
     out = tmp_path / "report.html"
     done = CliRunner().invoke(main, ["--results", str(results), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "2 do not, 1 lines were skipped" in done.output
+    assert "2 do not, 1 line was skipped" in done.output
     assert out.stat().st_size > 500_000
     missing = CliRunner().invoke(main, ["--results", str(tmp_path / "none"), "--out", str(out)])
     assert missing.exit_code == 1
