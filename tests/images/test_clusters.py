@@ -98,7 +98,7 @@ def drive(region: Region, outputs: Outputs, shell: Any, tmp_path: Path) -> Calla
 
     def run(script: str, *options: str, code: int = 0) -> list[rows.Row]:
         said: list[str] = []
-        arguments = [f"workloads/{script}", "--stack", STACK, "--allow-unequal", *options]
+        arguments = [f"workloads/{script}", "--stack", STACK, *options]
         found = remote.run(
             outputs,
             arguments,
@@ -135,11 +135,19 @@ def data(region: Region) -> str:
 def test_a_workload_is_run_by_hosts_of_the_image(
     engine: str, drive: Any, data: str, script: str, options: tuple[str, ...]
 ) -> None:
-    read = drive(script, "--engines", engine, "--data", data, "--column", "price", "--repeats", "1", *options)
+    asked = ("--engines", engine, "--allow-unequal", "--data", data, "--column", "price", "--repeats", "1")
+    read = drive(script, *asked, *options)
     runs = [row for row in read if row.metric == "run_s"]
     assert {row.status for row in runs} == {"ok"}, [row.failure for row in runs]
     assert {row.workers.count for row in runs if row.workers} == {NODES}
     assert {row.platform for row in runs} == {"ec2"}
+
+
+def test_palettes_are_extracted_by_hosts_of_the_image(engine: str, drive: Any) -> None:
+    """The photographs are those in the driver's image, as on AWS."""
+    few = ("--allow-unequal", "--count", "6", "--repeats", "1", "--no-cold", "--after", "0", "--settle", "1")
+    runs = [row for row in drive("palette.py", "--engines", engine, *few) if row.metric == "run_s"]
+    assert {row.status for row in runs} == {"ok"}, [row.failure for row in runs]
 
 
 def eventually(holds: Callable[[], bool], within_s: float, what: str) -> None:
