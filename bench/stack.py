@@ -58,15 +58,15 @@ def _exported(stack: str, root: Path) -> Outputs:
 def isolated(found: Outputs) -> Iterator[None]:
     """Keep the caller's settings from coming between this process and the stack, whichever library reads them.
 
-    Requests to loopback go through no proxy. Where the stack brings its own S3 endpoint and keys, the caller's AWS
-    profile, keys and endpoints are set aside: a profile that does not exist would end every S3 client. All is as before
+    Requests to loopback go through no proxy. Where the stack brings its own keys of S3, the caller's AWS profile, keys
+    and endpoints are set aside: a profile that does not exist would end every S3 client. All is as before
     on leaving.
     """
     changes: dict[str, str | None] = {}
     for name in ("no_proxy", "NO_PROXY"):  # libraries differ in which of the two they read
         listed = [host for host in os.environ.get(name, "").split(",") if host]
         changes[name] = ",".join(dict.fromkeys([*listed, *LOOPBACK]))
-    if found.s3_endpoint is not None:
+    if found.s3_secret_at is not None:
         changes |= dict.fromkeys(name for name in os.environ if name.startswith("AWS_"))
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)

@@ -13,7 +13,7 @@ import pytest
 
 from bench.bundle import PACKAGES, pins
 from ops import images
-from tests.images.containers import GATEWAY, Containers, found, write
+from tests.images.containers import DRIVER, GATEWAY, Containers, found, write
 from tests.images.region import KEYS, PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ shift
 given=()
 while [[ $1 == -* ]]; do
   case "$1" in
-    --network) given+=(--network {network}); shift 2 ;;
+    --network) given+=(--network {network} --ip {address}); shift 2 ;;
     --ipc) given+=(--shm-size 8g); shift 2 ;;
     --volume) cp -r {packages}/. "${{2%%:*}}"; chmod -R a+rX "${{2%%:*}}"; given+=("$1" "$2"); shift 2 ;;
     --init) shift ;; # podman's is a package of its own, which is often not there
@@ -115,6 +115,7 @@ def shell(containers: Containers, network: str, endpoint: str, driver_packages: 
         DOCKER.format(
             runtime=shlex.join(containers.command),
             network=network,
+            address=DRIVER,
             packages=driver_packages,
             environment=shlex.join(environment),
         ),

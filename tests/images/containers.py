@@ -15,6 +15,8 @@ from ops import images
 
 NETWORK = "10.203.113"
 GATEWAY = f"{NETWORK}.1"
+ANCHOR, DRIVER = f"{NETWORK}.2", f"{NETWORK}.3"
+"""Addresses that are named, since one that the runtime chooses may be that of an instance to come."""
 INNER = "10.203.114"
 _NAME = "breakeven-test"
 _PAUSE = ("python", "-c", "import time; time.sleep(86400)")
@@ -89,7 +91,7 @@ class Containers:
         self("network", "create", "--subnet", f"{NETWORK}.0/24", "--gateway", GATEWAY, _NAME)
         try:
             # Some runtimes give the machine the gateway's address only when the first container comes.
-            self.run(f"{_NAME}-anchor", "cluster", _PAUSE, "--network", _NAME)
+            self.run(f"{_NAME}-anchor", "cluster", _PAUSE, "--network", _NAME, "--ip", ANCHOR)
             yield _NAME
         finally:
             for name in list(self.started):

@@ -72,7 +72,7 @@ def region(engine: str, containers: Containers, network: str, endpoint: str) -> 
 
 
 @pytest.fixture(scope="module")
-def outputs(engine: str, region: Region) -> Outputs:
+def outputs(engine: str, region: Region, endpoint: str) -> Outputs:
     """Of a stack whose driver host is there."""
     ec2 = boto3.client("ec2")
     image = ec2.describe_images()["Images"][0]["ImageId"]
@@ -83,6 +83,7 @@ def outputs(engine: str, region: Region) -> Outputs:
         region=REGION,
         worker_memory_mib=4096,
         worker_vcpu=1,
+        s3_endpoint=endpoint,  # AWS's, named because Arrow reads no AWS_ENDPOINT_URL
         working_bucket="working",
         data_bucket="data",
         images={"cluster": images.tag("cluster")},
