@@ -123,6 +123,8 @@ def _must_answer(address: str) -> None:
 
 def _configure(address: str, token_at: str | None) -> None:
     """Set what Ray's driver is to know. It reads its environment at import, which the caller may have done already."""
+    # By default a task whose worker was ended for its memory is tried again for ever, and no sample fails.
+    os.environ.setdefault("RAY_task_oom_retries", "1")
     from ray._private import ray_constants
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
