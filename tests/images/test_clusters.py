@@ -110,7 +110,7 @@ def drive(region: Region, outputs: Outputs, shell: Any, tmp_path: Path) -> Calla
             poll_s=0.5,
         )
         log = "".join(said) + (tmp_path / "driver.log").read_text()
-        hosts = {**region.ended, **{name: region.containers.logs(name) for name in region.hosts}}
+        hosts = {**region.ended, **{name: region.containers.logs(name) for name in list(region.hosts)}}
         assert found == code, "\n".join([log[-4000:], *(f"{name}: {said[-1500:]}" for name, said in hosts.items())])
         read = [row for path in (tmp_path / "results").rglob("*.jsonl") for row in rows.read(path)]
         return [row for row in read if isinstance(row, rows.Row)]
