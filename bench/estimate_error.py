@@ -4,7 +4,6 @@ Ingest, palette and sort are run twice on an embedded stack. Every command keeps
 first has only published parameters to go by, the second what the first measured.
 """
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import click
 
-from bench import machine, stats, teardown
+from bench import leash, machine, stats, teardown
 from bench.rows import Row
 from bench.stack import ROOT
 from bench.stored import stored
 from plan.faults import reported
 from plan.output_option import OutputFile
+from plan.quantity_option import GIGABYTES
 from plan.stack_option import StackName
 
 AIM = 0.25
@@ -98,9 +98,11 @@ def _machine() -> str:
 @click.option(
     "--stack", type=StackName(), default="dev", show_default=True, help="An embedded stack; it is brought up and down."
 )
-@click.option("--gb", default=0.2, show_default=True, help="Data of ingest and sort, in 2**30 bytes.")
-@click.option("--count", default=200, show_default=True, help="Images of palette.")
-@click.option("--repeats", default=3, show_default=True, help="Warm samples per engine and round.")
+@click.option("--gb", type=GIGABYTES, default=0.2, show_default=True, help="Data of ingest and sort, in 2**30 bytes.")
+@click.option("--count", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Images of palette.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 1000), default=3, show_default=True, help="Warm samples per engine and round."
+)
 @click.option("--results", type=click.Path(path_type=Path), help="Folder for rows; default results/estimate-<time>.")
 @click.option("--write", type=OutputFile(), help="Write the table, as Markdown.")
 def main(stack: str, gb: float, count: int, repeats: int, results: Path | None, write: Path | None) -> None:
@@ -117,8 +119,8 @@ def main(stack: str, gb: float, count: int, repeats: int, results: Path | None, 
     before: list[Miss] = []
     both: list[Miss] = []
     try:
-        _run(["-m", "stacks.embedded", "up", "--stack", stack])
-        _run(["workloads/generate.py", "--stack", stack, "--gb", str(gb), "--files", "4"])
+        _run(["-m", "stacks.embedded", "up", "--stack", stack], needed=True)
+        _run(["workloads/generate.py", "--stack", stack, "--gb", str(gb), "--files", "4"], needed=True)
         for number in (1, 2):
             for command in commands:
                 click.echo(f"round {number}: {Path(command[0]).stem}", err=True)
@@ -135,11 +137,14 @@ def main(stack: str, gb: float, count: int, repeats: int, results: Path | None, 
         write.write_text(text)
 
 
-def _run(arguments: Sequence[str]) -> None:
-    """A command of the checkout. One whose engine failed still leaves the other engines' rows: said, and gone on."""
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False)
-    if done.returncode:
-        click.echo(f"ended with {done.returncode}: {' '.join(arguments)}", err=True)
+def _run(arguments: Sequence[str], *, needed: bool = False) -> None:
+    """A command of the checkout. One whose engine failed still leaves the other engines' rows, so its failure is
+    reported and the next command runs, unless it is `needed` by them."""
+    code = leash.run([sys.executable, *arguments], cwd=ROOT)
+    if code and needed:
+        raise click.ClickException(f"ended with {code}: {' '.join(arguments)}")
+    if code:
+        click.echo(f"ended with {code}: {' '.join(arguments)}", err=True)
 
 
 if __name__ == "__main__":

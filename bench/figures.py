@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from bench import leash
 from bench.rows import Row
 from bench.spans import own_share
 from bench.stats import Comparison, compare, estimate, kept
@@ -81,10 +82,11 @@ def measure(name: str, case: Case) -> None:
         "--files",
         str(case.files),
     ]
-    subprocess.run(generate, check=True)
+    if code := leash.run(generate):
+        raise click.ClickException(f"generate.py ended with {code}")
     engines = ",".join([*case.bounds, REFERENCE, BEYOND])
     ingest = [script[0], f"{script[1]}/ingest.py", "--stack", name, "--data", case.uri, "--engines", engines]
-    subprocess.run([*ingest, "--no-cold", "--repeats", str(case.repeats), "--results", str(case.folder)], check=False)
+    leash.run([*ingest, "--no-cold", "--repeats", str(case.repeats), "--results", str(case.folder)])
 
 
 def newest(case: Case) -> list[Row]:

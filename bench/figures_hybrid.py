@@ -6,7 +6,6 @@ Brings the embedded stack up if it is not, and writes `benchmarks/hybrid.md` and
 as missed.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 
-from bench import command, stage
+from bench import command, leash, stage
 from bench.engines import Sessions
 from bench.figure import FOLDER, Figure, head, lines
 from bench.figures import stack_up
@@ -95,12 +94,13 @@ def large_results(log: Log, engine: str) -> Figure:
 def one_file(name: str) -> Iterator[Figure]:
     """A single file of 1 GB sorted: each hybrid's warm median against the better native cluster alone, same cores."""
     script = [sys.executable, str(_SCRIPTS / "generate.py"), "--stack", name, "--gb", "1", "--files", "1"]
-    subprocess.run(script, check=True)
+    if code := leash.run(script):
+        raise click.ClickException(f"generate.py ended with {code}")
     folder = FOLDER / "rows" / "sort-1-GB-in-1-file"
     before = set(folder.rglob("*.jsonl"))
     sort = [sys.executable, str(_SCRIPTS / "sort.py"), "--stack", name, "--reader", "native", "--no-cold"]
     sort += ["--data", "s3://data/store_sales/gb1-f1-s0", "--results", str(folder)]
-    subprocess.run(sort, check=False)
+    leash.run(sort)
     yield from sorted_one_file(set(folder.rglob("*.jsonl")) - before)
 
 

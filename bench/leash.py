@@ -43,6 +43,15 @@ class Leashed(subprocess.Popen[Any]):
             self._line = -1
 
 
+def run(command: Sequence[str], **options: Any) -> int:
+    """Its exit code, once it has ended. Where this waits no longer, as after Ctrl-C, it is ended first."""
+    process = Leashed(command, **options)
+    try:
+        return process.wait()
+    finally:
+        process.end()
+
+
 def _kill_group(leader: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(leader, number)

@@ -1,8 +1,10 @@
 """How a command ends on what it did not expect: in one place, for every command line of the project."""
 
 import errno
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +27,10 @@ _REFUSED = {
 def reported(*expected: type[Exception]) -> Iterator[None]:
     """Around a command. What the machine, AWS or a stack's file refused, what a command that this one calls has said
     already, and the `expected` are one line and exit code 1; anything else is a traceback, then one last line that says
-    where to report it, and exit code 70. Ctrl-C is 130."""
+    where to report it, and exit code 70. Ctrl-C is 130, and SIGTERM is as Ctrl-C: what a command began, it ends."""
     try:
-        yield
+        with _terminable():
+            yield
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise  # click's own to show
     except KeyboardInterrupt:
@@ -40,6 +43,18 @@ def reported(*expected: type[Exception]) -> Iterator[None]:
         click.echo(redacted(traceback.format_exc()), err=True, nl=False)
         click.echo(redacted(f"{type(error).__name__} was not expected: {_one_line(error)}. {_where()}"), err=True)
         raise SystemExit(FAULT) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone may set what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_refusal(error: Exception) -> bool:

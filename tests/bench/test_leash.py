@@ -48,6 +48,28 @@ def test_a_child_ends_with_a_parent_that_is_killed(what: str) -> None:
         parent.stdout.close()
 
 
+def test_a_command_that_is_terminated_ends_what_it_runs_and_cleans_up(tmp_path: Path) -> None:
+    """`timeout` and service managers send SIGTERM, to the command alone."""
+    program = (
+        "import sys\n"
+        "from bench import leash\n"
+        "from plan.faults import reported\n"
+        "with reported():\n"
+        "    try:\n"
+        "        leash.run([sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'])\n"
+        "    finally:\n"
+        "        print('cleaned up', flush=True)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.terminate()
+    assert parent.stdout.read() == "cleaned up\n"
+    assert parent.wait(timeout=20) == 130
+    assert psutil.wait_procs([child], timeout=20)[1] == []
+    parent.stdout.close()
+
+
 def test_signals_and_exit_code_pass() -> None:
     asked = (
         "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
