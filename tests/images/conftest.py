@@ -128,7 +128,12 @@ def shell(containers: Containers, network: str, endpoint: str, driver_packages: 
     def run(text: str) -> "subprocess.Popen[bytes]":
         with (tmp_path / "driver.log").open("wb") as log:
             return subprocess.Popen(
-                ["bash", "-c", text], env={**os.environ, **path}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ["bash", "-c", text],
+                cwd=tmp_path,
+                env={**os.environ, **path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     return run

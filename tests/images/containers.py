@@ -39,6 +39,7 @@ class Containers:
             text=True,
             timeout=timeout_s,
             check=False,
+            cwd=tempfile.gettempdir(),  # where some runtimes leave a file of a container that ran out of memory
         )
         said = done.stdout + done.stderr
         assert done.returncode == 0 or not check, f"{shlex.join([*self.command, *arguments])}\n{said[-3000:]}"
