@@ -36,7 +36,7 @@ PODS = {
     "ttlH": 1,
     "budgetUsd": 5,
 }
-SETTINGS = {"life-hosts": HOSTS, "life-pods": PODS}
+SETTINGS = {"life-hosts": HOSTS, "k8s-life": PODS}
 REGION = "us-east-1"
 
 # What each kind may show as changed after another owner and a moved expiry. All else might replace or restart.
@@ -56,7 +56,7 @@ COLLEAGUE, ELSEWHERE = {"BREAKEVEN_OWNER": "colleague"}, {"BREAKEVEN_CLIENT_CIDR
 def up(request: pytest.FixtureRequest, described_base: Engine, cloud: str) -> Iterator[tuple[Engine, str]]:
     """A small stack that is up, with a driver host or with nodes of EKS; at the end destroyed, and nothing left."""
     stack: str = request.param
-    if stack == "life-pods" and not has_kubernetes(described_base):
+    if stack == "k8s-life" and not has_kubernetes(described_base):
         pytest.skip("no plugin `kubernetes`, neither installed nor as pulumi-resource-kubernetes on PATH")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", cloud)
