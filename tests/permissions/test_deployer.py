@@ -155,6 +155,8 @@ def test_what_a_deployer_must_not(asked: Asked) -> None:
 
 # The same with what each lacks, so that it is refused for that and not by a slip of the table.
 NEAR: list[Asked] = [
+    # Gone since the expiry, so that it bears no tag: a refusal, instead of "not found", would end the destroy.
+    Asked("eks:DeleteNodegroup", at("eks", "nodegroup/k8s-32/k8s-32-nodes/0"), "nodegroup"),
     Asked("ec2:RunInstances", *ec2("instance"), OURS),
     Asked("ec2:RunInstances", *ec2("subnet", "subnet-0"), {}, OURS),
     Asked("ec2:RunInstances", *ec2("network-interface")),
